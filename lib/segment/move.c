@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which objects, and which of their segments. Runs inside dl_iterate_phdr, so
+ * that no object goes away meanwhile and two moves never meet; the dynamic
+ * linker's lock is recursive, and nothing here calls it.
+ *
+ * Objects that never move: this one, whose code does the move, and the vdso.
+ */
+#include "segment/segment.h"
+#include "segment/text.h"
+
+#include "base/count.h"
+#include "base/meta.h"
+#include "base/opt.h"
+#include "system/os.h"
+#include "system/sys.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+struct walk {
+	struct hl_mover *m;
+	bool first;
+	bool all; /* not only the program */
+};
+
+/* ---- names ---- */
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* "libLLVM" stands for libLLVM-14.so.1, and "libc" not for libcrypto.so. */
+static bool is_called(const char *name, size_t n, const char *file)
+{
+	return n > 0 && strncmp(file, name, n) == 0 &&
+	       (file[n] == '\0' || file[n] == '.' || file[n] == '-');
+}
+
+static bool is_wanted(const char *names, const char *path, bool is_main)
+{
+	if (!names || names[0] == '\0')
+		return is_main;
+	while (*names != '\0') {
+		size_t n = strcspn(names, ",");
+
+		if (n == 3 && memcmp(names, "all", 3) == 0)
+			return true;
+		if (n == 4 && memcmp(names, "main", 4) == 0 && is_main)
+			return true;
+		if (is_called(names, n, last_part(path)))
+			return true;
+		names += n;
+		names += *names == ',';
+	}
+	return false;
+}
+
+/* ---- objects ---- */
+
+static bool holds(const struct dl_phdr_info *info, uintptr_t at)
+{
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t from = info->dlpi_addr + p->p_vaddr;
+
+		if (p->p_type == PT_LOAD && at >= from &&
+			at - from < p->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static bool never_moves(const struct dl_phdr_info *info, bool is_main)
+{
+	uintptr_t vdso = getauxval(AT_SYSINFO_EHDR);
+
+	return (vdso != 0 && holds(info, vdso)) ||
+	       (!is_main && holds(info, (uintptr_t)&never_moves));
+}
+
+/*
+ * Objects that were looked at, by name and address; the dynamic linker's lock
+ * guards it. What no longer fits is looked at again, which costs time only.
+ */
+static uint64_t seen[512];
+static size_t seen_count;
+
+static bool is_new(const struct dl_phdr_info *info)
+{
+	uint64_t key = 0xcbf29ce484222325u ^ info->dlpi_addr;
+
+	for (const char *c = info->dlpi_name; c && *c != '\0'; c++)
+		key = (key ^ (uint64_t)*c) * 0x100000001b3u;
+	for (size_t i = 0; i < seen_count; i++) {
+		if (seen[i] == key)
+			return false;
+	}
+	if (seen_count < HL_ARRAY_SIZE(seen))
+		seen[seen_count++] = key;
+	return true;
+}
+
+static void move_object(struct hl_mover *m)
+{
+	const struct hl_segment_want *want = m->want;
+	const struct dl_phdr_info *info = m->object;
+
+	if (hl_plan_make(&m->plan, info->dlpi_phdr, info->dlpi_phnum,
+		    info->dlpi_addr, m->base_bytes, m->huge_bytes))
+		return;
+	m->result->objects++;
+	for (unsigned i = 0; i < m->plan.pieces; i++) {
+		const struct hl_piece *piece = &m->plan.piece[i];
+		bool data = piece->kind == HL_PIECE_DATA ||
+			    piece->kind == HL_PIECE_RELRO;
+
+		if (want->marked_only && !piece->marked)
+			continue;
+		if (piece->kind == HL_PIECE_TEXT && want->text)
+			hl_text_move(m, piece);
+		else if (data && want->data)
+			hl_data_move(m, piece);
+	}
+}
+
+static int visit(struct dl_phdr_info *info, size_t bytes, void *arg)
+{
+	struct walk *walk = arg;
+	struct hl_mover *m = walk->m;
+	const char *path = info->dlpi_name ? info->dlpi_name : "";
+
+	(void)bytes;
+	m->is_main = walk->first;
+	walk->first = false;
+	if (m->is_main)
+		path = program_invocation_name;
+	if (is_wanted(m->want->names, path, m->is_main) &&
+		!never_moves(info, m->is_main) &&
+		(!m->want->once || is_new(info))) {
+		m->object = info;
+		move_object(m);
+	}
+	return 0;
+}
+
+/* ---- the move ---- */
+
+static int look_at_machine(struct hl_mover *m)
+{
+	size_t sizes[HL_PAGE_SIZES_MAX], by_default;
+	int n = hl_huge_page_sizes(&hl_root_real, sizes);
+	struct hl_thp thp;
+
+	m->base_bytes = hl_base_page_bytes();
+	if (hl_thp_read(&hl_root_real, &thp) == 0 && thp.present)
+		m->huge_bytes = thp.pmd_bytes;
+	else if (hl_default_huge_page(&hl_root_real, &by_default) == 0)
+		m->huge_bytes = by_default;
+	for (int i = 0; i < n; i++) {
+		if (sizes[i] == m->huge_bytes)
+			m->pool_bytes = sizes[i];
+	}
+	if (!hl_is_pow2(m->huge_bytes) || m->huge_bytes <= m->base_bytes)
+		return -ENOSYS;
+	m->one_thread = hl_look_threads() == 1;
+	m->own[0] = (uintptr_t)&hl_place_swap;
+	m->own[1] = (uintptr_t)&syscall;
+	return 0;
+}
+
+static void count(const struct hl_segment_result *r)
+{
+	struct hl_counts *c = hl_counts();
+
+	hl_count_add(&c->segment_text_bytes, r->text_bytes);
+	hl_count_add(&c->segment_data_bytes, r->data_bytes);
+	hl_count_add(&c->segment_data_huge_bytes, r->data_huge_bytes);
+	hl_count_add(&c->segment_data_lazy_bytes, r->data_lazy_bytes);
+	for (unsigned i = 0; i < HL_RUNG_COUNT_; i++)
+		hl_count_add(&c->segment_rung_bytes[i], r->rung_bytes[i]);
+	for (unsigned i = 0; i < HL_STAY_COUNT_; i++)
+		hl_count_add(&c->segment_stay_bytes[i], r->stay_bytes[i]);
+}
+
+int hl_segments_move(
+	const struct hl_segment_want *want, struct hl_segment_result *out)
+{
+	struct hl_mover *m = hl_meta_map(sizeof(*m));
+	struct walk walk = {.m = m, .first = true};
+	struct hl_segment_result result = {0};
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	m->want = want;
+	m->result = &result;
+	m->source.fd = -1;
+	err = look_at_machine(m);
+	if (err == 0) {
+		(void)dl_iterate_phdr(visit, &walk);
+		if (result.objects == 0)
+			err = -ENOENT;
+	}
+	hl_meta_unmap(m, sizeof(*m));
+	if (err)
+		return err;
+	count(&result);
+	*out = result;
+	return 0;
+}
