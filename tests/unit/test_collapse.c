@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lib/backing/collapse.c: which units are joined after a fork, when, and when
+ * it is given up.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "fake_os.h"
+
+#include "backing/area_internal.h"
+#include "base/lock.h"
+#include "base/opt.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define UNITS 6u
+
+static struct hl_area *area;
+
+static char *unit(size_t u)
+{
+	return hl_unit_addr(area, u);
+}
+
+/* Lets time pass and calls as the heap would, n times. */
+static void tick(unsigned n)
+{
+	while (n-- > 0) {
+		fake.now_ms += 10;
+		hl_collapse_tick(fake.now_ms);
+	}
+}
+
+static unsigned looks(unsigned ticks)
+{
+	unsigned before = fake.calls[FAKE_PAGEMAP];
+
+	tick(ticks);
+	return fake.calls[FAKE_PAGEMAP] - before;
+}
+
+static void fork_here(void)
+{
+	hl_backing_fork_prepare();
+	hl_backing_fork_parent();
+}
+
+static int setup(void **state)
+{
+	struct hl_want want = {.thp = true, .node = -1};
+	struct hl_got got;
+
+	fake_setup(state);
+	hl_opt.fork_mode = HL_FORK_CONVERT;
+	assert_int_equal(hl_area_open(UNITS, 0, false, &area), 0);
+	assert_int_equal(hl_area_commit(area, 0, UNITS, &want, &got), 0);
+	assert_int_equal(got.units[HL_BACKING_THP], UNITS);
+	memset(unit(0), 1, UNITS * HL_UNIT_BYTES);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	/* Whatever the test left expected ends here. */
+	fake_refuse_all(FAKE_PAGEMAP, 1, 0);
+	fake_refuse_all(FAKE_MADVISE, 1, 0);
+	for (size_t u = 0; u < UNITS; u++)
+		if (fake_is_split(unit(u)))
+			fake_whole(unit(u));
+	tick(2000);
+	hl_area_release(area, 0, UNITS);
+	hl_area_close(area);
+	return fake_teardown(state);
+}
+
+/* ---- what is joined ---- */
+
+static void test_nothing_without_fork(void **state)
+{
+	(void)state;
+	fake_split(unit(0), false);
+	assert_int_equal(looks(1000), 0);
+	assert_true(fake_is_split(unit(0)));
+}
+
+static void test_joined_and_done(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(1), false);
+	fake_split(unit(5), false);
+	tick(100);
+	assert_false(fake_is_split(unit(1)));
+	assert_false(fake_is_split(unit(5)));
+	/* One pass was enough: nobody looks again until the next fork. */
+	assert_int_equal(looks(1000), 0);
+}
+
+static void test_in_the_child(void **state)
+{
+	(void)state;
+	hl_backing_fork_prepare();
+	hl_lock_reset_ranks();
+	hl_backing_fork_child();
+	fake_split(unit(2), false);
+	tick(100);
+	assert_false(fake_is_split(unit(2)));
+}
+
+static void test_shared_waits(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(3), true);
+	fake_split(unit(4), false);
+	tick(300);
+	assert_true(fake_is_split(unit(3)));
+	assert_false(fake_is_split(unit(4)));
+	fake_whole(unit(3));
+	tick(1000);
+	assert_false(fake_is_split(unit(3)));
+	assert_int_equal(looks(1000), 0);
+}
+
+/* The longer another process shares, the more seldom is looked. */
+static void test_looks_seldom(void **state)
+{
+	unsigned first, later;
+
+	(void)state;
+	fork_here();
+	fake_split(unit(0), true);
+	first = looks(200);
+	tick(2000);
+	later = looks(200);
+	assert_true(first > 0);
+	assert_true(later < first);
+}
+
+static void test_absent_pages(void **state)
+{
+	struct hl_want want = {.thp = true, .lazy = true, .node = -1};
+	struct hl_got got;
+
+	(void)state;
+	hl_area_release(area, 0, 1);
+	/* No THP at the first touch: base pages, the rest not there. */
+	fake.thps = 0;
+	assert_int_equal(hl_area_commit(area, 0, 1, &want, &got), 0);
+	assert_int_equal(got.units[HL_BACKING_LAZY], 1);
+	unit(0)[0] = 1;
+	fork_here();
+	fake_split(unit(0), false);
+	tick(200);
+	assert_true(fake_is_split(unit(0)));
+}
+
+static void test_pool_pages_are_not_looked_at(void **state)
+{
+	struct hl_want want = {.page_bytes = FAKE_HUGE, .node = -1};
+	struct hl_got got;
+
+	(void)state;
+	hl_area_release(area, 0, UNITS);
+	fake.pool[0] = UNITS;
+	fake_publish();
+	assert_int_equal(hl_area_commit(area, 0, UNITS, &want, &got), 0);
+	fake.pool[0] = 2 * UNITS;
+	fake_publish();
+	fork_here();
+	assert_int_equal(looks(200), 0);
+}
+
+/* ---- given up ---- */
+
+static void test_no_thp(void **state)
+{
+	(void)state;
+	fake_publish_thp("always madvise [never]\n");
+	hl_supply_forget();
+	fake.now_ms += 10000;
+	fork_here();
+	fake_split(unit(0), false);
+	assert_int_equal(looks(100), 0);
+	assert_true(fake_is_split(unit(0)));
+}
+
+static void test_older_kernel(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(0), false);
+	fake_refuse_all(FAKE_MADVISE, 1, -EINVAL);
+	tick(100);
+	assert_int_equal(looks(100), 0);
+	/* The next fork tries again. */
+	fake_refuse_all(FAKE_MADVISE, 1, 0);
+	fork_here();
+	tick(100);
+	assert_false(fake_is_split(unit(0)));
+}
+
+static void test_busy_unit_is_passed_by(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(0), false);
+	fake_split(unit(1), false);
+	fake_refuse(FAKE_MADVISE, 1, -EAGAIN);
+	tick(100);
+	assert_true(fake_is_split(unit(0)));
+	assert_false(fake_is_split(unit(1)));
+}
+
+static void test_no_proc(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(0), false);
+	fake_refuse_all(FAKE_PAGEMAP, 1, -ENOENT);
+	tick(100);
+	assert_true(fake_is_split(unit(0)));
+	assert_int_equal(looks(100), 0);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_nothing_without_fork),
+		TEST(test_joined_and_done),
+		TEST(test_in_the_child),
+		TEST(test_shared_waits),
+		TEST(test_looks_seldom),
+		TEST(test_absent_pages),
+		TEST(test_pool_pages_are_not_looked_at),
+		TEST(test_no_thp),
+		TEST(test_older_kernel),
+		TEST(test_busy_unit_is_passed_by),
+		TEST(test_no_proc),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
