@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+ulimit -v and ulimit -d: every program that finishes plainly under a limit finishes
+under the same limit with its heap on huge pages, and with the same output.
+
+For each program the smallest limit is found under which the plain run still does its
+work; ours must do it from there on upwards. The preload object itself, like any library,
+takes address space: that much (SLACK_KIB) is granted on top of the smallest limit.
+"""
+import hashlib
+import os
+import random
+import sys
+import tempfile
+
+import harness as h
+import machine
+
+SLACK_KIB = 2048
+# How exactly the smallest limit is sought.
+STEP_KIB = 1024
+STEP_SHARE = 0.04
+FACTORS = (1.0, 1.1, 1.5, 3.0)
+# Each program costs some 60 runs: without HL_PROGRAMS_FULL these.
+USUAL = ('python', 'sqlite', 'sort')
+
+
+class Sort(h.Workload):
+    def prepare(self, where):
+        rng = random.Random(3)
+        with open(f'{where}/input', 'w', encoding='ascii') as f:
+            f.writelines(f'{rng.getrandbits(80):x}\n' for _ in range(200000))
+
+    def result(self, where):
+        try:
+            with open(f'{where}/output', 'rb') as f:
+                return hashlib.sha256(f.read()).hexdigest()
+        finally:
+            os.unlink(f'{where}/output')
+
+
+class Sqlite(h.Workload):
+    def prepare(self, where):
+        with open(f'{h.HERE}/loads/store.sql', encoding='utf-8') as f:
+            text = f.read().replace('500000', '20000')
+        self.stdin = f'{where}/small.sql'
+        with open(self.stdin, 'w', encoding='utf-8') as f:
+            f.write(text)
+
+
+def workloads():
+    yield h.Workload('python', [h.PYTHON, f'{h.HERE}/loads/objects.py', '16'],
+                     env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=30)
+    yield h.Workload('python-threads', [h.PYTHON, f'{h.HERE}/loads/objects.py', 'threads', '6'],
+                     env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=30)
+    yield h.Workload('perl', ['perl', f'{h.HERE}/loads/tables.pl', '10000'], timeout=30,
+                     env={'PERL_HASH_SEED': '0', 'PERL_PERTURB_KEYS': '0'})
+    yield Sqlite('sqlite', ['sqlite3', '-batch', ':memory:'], timeout=30)
+    yield Sort('sort', ['sort', '--parallel=2', '-S', '20M', 'input', '-o', 'output'],
+               timeout=30)
+    yield h.Workload('forkfull', [os.environ['HL_FORKFULL'], '24', '2'], timeout=30)
+
+
+def limited(work, where, m, letter, kib, ours):
+    """The run under ulimit; None if it could not even write its result."""
+    try:
+        return h.run(work, where, ours=ours, m=m, every=0.5,
+                     before=[f'ulimit -{letter} {kib}'])
+    except FileNotFoundError:
+        return None
+
+
+def good(result, plain):
+    return result is not None and result.status == 0 and result.text == plain.text
+
+
+def smallest(work, where, m, letter, plain):
+    """The smallest limit in KiB, about, under which the plain run does its work."""
+    low, high = 0, 64 << 10
+    while not good(limited(work, where, m, letter, high, False), plain):
+        low, high = high, high * 2
+        if high > 64 << 20:
+            return None
+    while high - low > max(STEP_KIB, high * STEP_SHARE):
+        middle = (low + high) // 2
+        if good(limited(work, where, m, letter, middle, False), plain):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def one(check, work, where, m, letter, pools):
+    plain = h.run(work, where, ours=False, m=m)
+    if not check.that(plain.status == 0, f'{work.name}: the plain run failed'):
+        return
+    least = smallest(work, where, m, letter, plain)
+    if not check.that(least is not None,
+                      f'{work.name}: no limit found for -{letter}'):
+        return
+    line = []
+    for pages in pools:
+        m.pool.resize(pages)
+        for factor in FACTORS:
+            kib = int(least * factor) + SLACK_KIB
+            ours = limited(work, where, m, letter, kib, True)
+            fine = good(ours, plain)
+            line.append(f'{kib >> 10}{"" if fine else "!"}')
+            check.that(fine, f'{work.name}, ulimit -{letter} {kib}, pool of {pages}: '
+                       f'plainly fine from {least} on, ours '
+                       + (f'status {ours.status}, {ours.errors[-300:]!r}'
+                          if ours else 'without result'))
+    m.pool.resize(0)
+    print(f'  {work.name}: ulimit -{letter}: plain from {least >> 10} MiB; '
+          f'ours at {" ".join(line)}')
+    sys.stdout.flush()
+
+
+def main():
+    machine.need_change()
+    check = h.Checks()
+    wanted = sys.argv[1:]
+    if not wanted and not os.environ.get('HL_PROGRAMS_FULL'):
+        wanted = USUAL
+    with machine.Machine() as m:
+        m.thp('madvise')
+        m.pool.resize(0)
+        for work in workloads():
+            if wanted and work.name not in wanted:
+                continue
+            with tempfile.TemporaryDirectory(prefix='hl-limits-') as where:
+                work.prepare(where)
+                for letter in 'vd':
+                    one(check, work, where, m, letter,
+                        (128, 0) if work.name == 'python' else (128,))
+    sys.exit(1 if check.failed else 0)
+
+
+main()

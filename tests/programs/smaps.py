@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+What the kernel says about the memory of a process and all it started, read from
+/proc/PID/smaps while they run.
+
+Private anonymous memory is divided into
+- heap: memory that our library committed. It shows by the VmFlags: every unit carries
+  hg (THP advised), nh (base pages on purpose) or ht (hugetlb), which
+  neither the C library nor the programs of these tests ask for themselves;
+- other: everything else that is private, anonymous and writable: V8's heap,
+  the compiler's garbage-collected pages, bss, our own records, and the whole
+  malloc heap in a plain run. Stacks of main threads are left out.
+
+Of the heap, `mixed` is what lies on base pages in units of 2 MiB that another process
+still maps in part: a fork and a write have split them, and to make them whole would
+cost memory.
+
+A program without memory of its own management (Workload.strict) is checked
+against heap + other, so that there the flags are not believed.
+"""
+import array
+import os
+import threading
+import time
+
+KINDS = ('hugetlb', 'thp', 'heap_rss', 'mixed', 'other', 'other_thp')
+UNIT = 2 << 20
+PAGE = os.sysconf('SC_PAGE_SIZE')
+PRESENT, EXCLUSIVE = 1 << 63, 1 << 56   # bits of /proc/PID/pagemap
+FIELDS = {'Rss:', 'AnonHugePages:', 'Shared_Hugetlb:', 'Private_Hugetlb:',
+          'Anonymous:', 'Shared_Dirty:', 'Shared_Clean:', 'VmFlags:'}
+
+
+class Sample(dict):
+    """Bytes by kind. heap: everything in our areas, whatever the page size."""
+
+    @property
+    def heap(self):
+        return self['hugetlb'] + self['heap_rss']
+
+    @property
+    def huge(self):
+        return self['hugetlb'] + self['thp']
+
+    @property
+    def anon(self):
+        return self.heap + self['other']
+
+
+def _mixed(pid, vma):
+    """Bytes in units of the mapping that are shared in part."""
+    begin, end = (int(word, 16) for word in vma['range'].split('-'))
+    entries = array.array('Q')
+    try:
+        with open(f'/proc/{pid}/pagemap', 'rb') as f:
+            f.seek(begin // PAGE * 8)
+            entries.frombytes(f.read((end - begin) // PAGE * 8) or b'')
+    except OSError:
+        return 0
+    bytes_ = 0
+    for first in range(-begin % UNIT // PAGE, len(entries), UNIT // PAGE):
+        present = [e for e in entries[first:first + UNIT // PAGE] if e & PRESENT]
+        own = sum(1 for e in present if e & EXCLUSIVE)
+        if 0 < own < len(present):
+            bytes_ += len(present) * PAGE
+    return bytes_
+
+
+def _close(sample, vma, pid, sharing):
+    """Adds one mapping to the sample."""
+    if vma is None:
+        return
+    flags = vma.get('VmFlags:', ())
+    if 'ht' in flags:
+        if vma['private']:
+            sample['hugetlb'] += vma['Shared_Hugetlb:'] + vma['Private_Hugetlb:']
+        return
+    if not vma['private'] or vma['inode'] != '0' or vma['name'] not in (
+            '', '[heap]'):
+        return
+    if 'hg' in flags or 'nh' in flags:
+        sample['heap_rss'] += vma['Anonymous:']
+        sample['thp'] += vma['AnonHugePages:']
+        base = vma['Anonymous:'] - vma['AnonHugePages:']
+        if sharing and base and vma['Shared_Dirty:'] + vma['Shared_Clean:']:
+            sample['mixed'] += min(base, _mixed(pid, vma))
+    else:
+        sample['other'] += vma['Anonymous:']
+        sample['other_thp'] += vma['AnonHugePages:']
+
+
+def sample(pid, sharing=False):
+    """A Sample, or None if the process is gone. sharing: with `mixed`."""
+    try:
+        with open(f'/proc/{pid}/smaps', encoding='ascii',
+                  errors='replace') as f:
+            lines = f.read().split('\n')
+    except OSError:
+        return None
+    out = Sample.fromkeys(KINDS, 0)
+    vma = None
+    for line in lines:
+        words = line.split(None, 5)
+        if not words:
+            continue
+        key = words[0]
+        if key in FIELDS:
+            if key == 'VmFlags:':
+                vma[key] = line.split()[1:]
+            else:
+                vma[key] = int(words[1]) * 1024
+        elif not key.endswith(':'):
+            _close(out, vma, pid, sharing)
+            vma = {'range': key, 'private': words[1][3] == 'p', 'inode': words[4],
+                   'name': words[5] if len(words) > 5 else ''}
+    _close(out, vma, pid, sharing)
+    return out if vma else None
+
+
+def descendants(root):
+    """root and every process below it, from the parents in /proc/PID/stat."""
+    children = {}
+    for name in os.listdir('/proc'):
+        if name.isdigit():
+            try:
+                with open(f'/proc/{name}/stat', encoding='ascii',
+                          errors='replace') as f:
+                    text = f.read()
+                parent = int(text[text.rindex(')') + 2:].split()[1])
+            except (OSError, ValueError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo.extend(children.get(pid, ()))
+    return found
+
+
+def command(pid):
+    try:
+        with open(f'/proc/{pid}/comm', encoding='utf-8', errors='replace') as f:
+            return f.read().strip()
+    except OSError:
+        return '?'
+
+
+class Process:
+    """One process over its life: its sample at the peak of its heap and of all anonymous memory."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.name = command(pid)
+        self.at_heap_peak = self.at_anon_peak = Sample.fromkeys(KINDS, 0)
+        self.most_huge = 0
+
+    def add(self, s):
+        if s.heap >= self.at_heap_peak.heap:
+            self.at_heap_peak = s
+        if s.anon >= self.at_anon_peak.anon:
+            self.at_anon_peak = s
+            self.name = command(self.pid)
+        self.most_huge = max(self.most_huge, s.huge)
+
+
+class Watcher(threading.Thread):
+    """Samples a process tree until told to stop."""
+
+    def __init__(self, root, pool=None, every=0.03, sharing=False):
+        super().__init__(daemon=True)
+        self.root = root
+        self.pool = pool
+        self.every = every
+        self.sharing = sharing
+        self.processes = {}
+        self.peak = Sample.fromkeys(KINDS, 0)   # of the sum, by anonymous bytes
+        self.most_huge = 0                      # of the sum, at any time
+        self.most_pool = 0                      # pages of the pool in use at any time
+        self.pool_before = pool.used if pool else 0
+        self.samples = 0
+        self._end = threading.Event()
+
+    def run(self):
+        while not self._end.is_set():
+            begin = time.monotonic()
+            self.once()
+            # Never more than a fifth of a processor, whatever a walk costs.
+            cost = time.monotonic() - begin
+            self._end.wait(max(self.every, 4 * cost))
+
+    def once(self):
+        total = Sample.fromkeys(KINDS, 0)
+        for pid in descendants(self.root):
+            s = sample(pid, self.sharing)
+            if s is None:
+                continue
+            if pid not in self.processes:
+                self.processes[pid] = Process(pid)
+            self.processes[pid].add(s)
+            for kind in KINDS:
+                total[kind] += s[kind]
+        if self.pool:
+            self.most_pool = max(self.most_pool,
+                                 self.pool.used - self.pool_before)
+        if total.anon >= self.peak.anon:
+            self.peak = total
+        self.most_huge = max(self.most_huge, total.huge)
+        self.samples += 1
+
+    def stop(self):
+        self._end.set()
+        self.join()
