@@ -208,6 +208,11 @@ class Watcher(threading.Thread):
         self.most_huge = max(self.most_huge, total.huge)
         self.samples += 1
 
+    def largest_heap(self):
+        """Bytes of the largest heap seen so far, of one process. Any thread may ask."""
+        return max((p.at_heap_peak.heap for p in list(self.processes.values())),
+                   default=0)
+
     def stop(self):
         self._end.set()
         self.join()
