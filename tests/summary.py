@@ -20,6 +20,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = re.compile(r'^\[\s*(PASSED|FAILED)\s*\] (\d+) test\(s\)', re.M)
 SKIPPED_CASE = re.compile(r'^\[\s*SKIPPED\s*\] ([A-Za-z_]\w*)', re.M)
+RUN_CASE = re.compile(r'^\[ RUN\s*\] (\w+)')
+SKIP_LINE = re.compile(r'\s*SKIP: (?:([\w.]*\.)?(\w+): )?(.*)')
 GOOD = {'OK', 'EXPECTEDFAIL'}
 
 
@@ -62,11 +64,28 @@ def is_expected(name, message, rows):
                fnmatch.fnmatchcase(message, f'*{row[1]}*') for row in rows)
 
 
+def case_reasons(text, skipped):
+    """{case: reason}, from "SKIP: case: reason", or "SKIP: reason" while the case runs."""
+    running, reasons = None, {}
+    for line in text.splitlines():
+        begin = RUN_CASE.match(line)
+        said = SKIP_LINE.match(line)
+        if begin:
+            running = begin[1]
+        elif said and said[2] in skipped:
+            reasons[said[2]] = said[3]
+        elif said and running:
+            reasons[running] = line.strip()[len('SKIP: '):]
+    return reasons
+
+
 def cases(test):
-    """How many cases a cmocka program ran, and those that it skipped."""
+    """How many cases a cmocka program ran, and those that it skipped: [(case, reason)]."""
     text = test.get('stdout', '') + '\n' + test.get('stderr', '')
     found = {kind: int(n) for kind, n in CASES.findall(text)}
-    return found, sorted(set(SKIPPED_CASE.findall(text)))
+    skipped = sorted(set(SKIPPED_CASE.findall(text)))
+    reasons = case_reasons(text, skipped)
+    return found, [(case, reasons.get(case, '(says nothing)')) for case in skipped]
 
 
 def judge_skip(name, message, where, strict, rows, sums):
@@ -85,8 +104,8 @@ def judge(test, where, strict, rows, sums):
         judge_skip(name, reason(test), where, strict, rows, sums)
         return
     found, skipped = cases(test)
-    for case in skipped:
-        judge_skip(f'{name}.{case}', '', where, strict, rows, sums)
+    for case, why in skipped:
+        judge_skip(f'{name}.{case}', why, where, strict, rows, sums)
     if result in GOOD:
         sums.passed += found.get('PASSED', 0) if found else 1
         return

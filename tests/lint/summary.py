@@ -18,6 +18,13 @@ BAD = {'name': 'bad', 'result': 'FAIL', 'returncode': 1, 'stdout': ''}
 SKIP = {'name': 'left', 'result': 'SKIP', 'stdout': 'SKIP: no reason that is known\n'}
 CASES = {'name': 'cases', 'result': 'FAIL', 'returncode': 2,
          'stdout': '[  PASSED  ] 5 test(s).\n[  FAILED  ] 2 test(s).\n'}
+# Cases that were left out: a reason with the case's name, one while it runs, and none.
+LEFT = {'name': 'some', 'result': 'OK', 'stdout':
+        '[  PASSED  ] 1 test(s).\nSKIP: m.C.test_a: no: disk\n[ RUN      ] test_b\n'
+        'SKIP: no network: none\n', 'stderr':
+        '[  SKIPPED ] test_a\n[  SKIPPED ] test_b\n[  SKIPPED ] test_c\n'}
+SAID = ['skip  a/one: some.test_a: no: disk', 'skip  a/one: some.test_b: no network: none',
+        'skip  a/one: some.test_c: (says nothing)']
 DIED = 'FAIL  a/one: meson failed, no test did'
 
 # suites of the variant a, notes, strict, the last line, whether the runner is said to have died
@@ -35,6 +42,7 @@ TABLE = [
      '1 passed, 2 failed, 0 skipped', True),
     ({'one': [OK]}, 'fail\ta\tsuite two has no tests\nstatus\ta\ttwo\n', 'yes',
      '1 passed, 1 failed, 0 skipped', False),
+    ({'one': [LEFT]}, '', 'no', '1 passed, 0 failed, 3 skipped', False),
     ({}, '', 'no', '0 passed, 1 failed, 0 skipped', False),
 ]
 
@@ -62,6 +70,8 @@ def main():
         what = f'{suites} {notes!r} strict {strict}'
         if not lines or lines[-1] != last:
             complaints.add('tests/summary.py', f'{what}: {lines[-1:]}, not {last}')
+        if LEFT in suites.get('one', ()) and not set(SAID) <= set(lines):
+            complaints.add('tests/summary.py', f'{what}: {lines}, not {SAID}')
         if (DIED in lines) != died:
             complaints.add('tests/summary.py', f'{what}: {lines}')
         if status != (' 0 failed' not in last):

@@ -13,6 +13,8 @@
 #include "base/lock.h"
 #include "base/meta.h"
 
+#include "skip.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -238,7 +240,7 @@ static void test_under_a_limit_of_address_space(void **state)
 
 	(void)state;
 	if (SANITIZED)
-		skip();
+		SKIP_BECAUSE("sanitizers need terabytes of address space");
 	for (size_t room = 256 * HL_KIB; room <= 16 * HL_MIB; room *= 4) {
 		pid = fork();
 		assert_true(pid >= 0);

@@ -14,6 +14,8 @@
 #include "system/nodestring.h"
 #include "system/sys.h"
 
+#include "skip.h"
+
 #include <errno.h>
 #include <numa.h>
 
@@ -50,7 +52,7 @@ static void test_nodes_of_this_machine(void **state)
 
 	(void)state;
 	if (numa_available() < 0)
-		skip();
+		SKIP_BECAUSE("this kernel has no NUMA");
 	hl_buf_init(&buf, one, sizeof(one));
 	hl_buf_printf(&buf, "%d", first);
 	gives(one, one);
@@ -71,7 +73,7 @@ static void test_all(void **state)
 
 	(void)state;
 	if (numa_available() < 0)
-		skip();
+		SKIP_BECAUSE("this kernel has no NUMA");
 	hl_buf_init(&buf, text, sizeof(text));
 	hl_buf_list(&buf, topo.has_memory, HL_NODES_MAX);
 	gives("all", text);
@@ -85,7 +87,7 @@ static void test_refusals_leave_the_result(void **state)
 
 	(void)state;
 	if (numa_available() < 0)
-		skip();
+		SKIP_BECAUSE("this kernel has no NUMA");
 	for (size_t i = 0; i < HL_ARRAY_SIZE(bad); i++) {
 		assert_int_equal(
 			hl_nodestring_parse(bad[i], bits, HL_NODES_MAX),

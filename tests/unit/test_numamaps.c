@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "system/proc.h"
+#include "skip.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ static void test_own(void **state)
 	err = hl_numa_maps_visit(&hl_root_real, 0, see, &search);
 	munmap(at, bytes);
 	if (err == -ENOENT)
-		skip();
+		SKIP_BECAUSE("this kernel has no numa_maps");
 	assert_int_equal(err, 3);
 	assert_false(search.found.huge);
 	assert_int_equal(search.found.page_bytes, hl_base_page_bytes());

@@ -12,6 +12,8 @@
 #include "system/os.h"
 #include "system/sys.h"
 
+#include "skip.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
@@ -155,7 +157,7 @@ static void test_policies(void **state)
 
 	(void)state;
 	if (hl_os->get_mempolicy(&mode, before, HL_NODES_MAX) == -ENOSYS)
-		skip();
+		SKIP_BECAUSE("this kernel has no NUMA");
 	assert_int_equal(hl_topo_read(&hl_root_real, &topo), 0);
 	while (!(topo.has_memory[0] >> first & 1))
 		first++;
@@ -189,7 +191,7 @@ static void test_where_a_page_is(void **state)
 	(void)state;
 	node = hl_os->page_node(p);
 	if (node == -ENOSYS)
-		skip();
+		SKIP_BECAUSE("this kernel has no NUMA");
 	assert_int_equal(node, -ENOENT);
 	p[page] = 1;
 	assert_int_equal(hl_os->page_node(p), -ENOENT);

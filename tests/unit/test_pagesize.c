@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "skip.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -120,7 +121,7 @@ static void test_the_running_machine(void **state)
 
 	(void)state;
 	if (count == 0)
-		skip();
+		SKIP_BECAUSE("this kernel has no huge pages");
 	assert_int_equal(
 		hl_default_huge_page(&hl_root_real, &standard_size), 0);
 	for (int i = 0; i < count; i++) {

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "system/proc.h"
+#include "skip.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ static void test_own(void **state)
 	struct search search = {.id = shmget(IPC_PRIVATE, 12345, 0640)};
 
 	if (search.id < 0)
-		skip();
+		SKIP_BECAUSE("no segment of System V shared memory can be had");
 	assert_int_equal(hl_shm_visit(&hl_root_real, see, &search), 3);
 	shmctl(search.id, IPC_RMID, NULL);
 	assert_int_equal(search.found.bytes, 12345);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "skip.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -134,10 +135,10 @@ static void test_the_process_switch(void **state)
 
 	(void)state;
 	if (plain == 101)
-		skip(); /* a kernel without THP */
+		SKIP_BECAUSE("this kernel has no THP");
 	/* The switch is inherited: ours may be set. */
 	if (plain >= 10)
-		skip();
+		SKIP_BECAUSE("THP is switched off for this process already");
 	assert_int_equal(in_child(1, 0), plain + 10);
 	/* Flag 2 leaves what is advised; older kernels refuse it. */
 	advised = in_child(1, 2);
