@@ -14,6 +14,7 @@
 #include "hugectl.h"
 #include "hugectl_sink.h"
 #include "hugectl_slots.h"
+#include "locale.h"
 
 #include "base/syscall.h"
 #include "heap/report.h"
@@ -318,20 +319,6 @@ static int json_document(const struct ctl_report *r, int fd,
 	return hl_json_finish(&json);
 }
 
-static bool utf8_locale(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-
-	for (size_t i = 0; i < HL_ARRAY_SIZE(names); i++) {
-		const char *value = getenv(names[i]);
-
-		if (value && *value)
-			return strcasestr(value, "utf-8") ||
-			       strcasestr(value, "utf8");
-	}
-	return false;
-}
-
 static void text_processes(struct hl_buf *buf, const struct ctl_report *r)
 {
 	static struct aside a;
@@ -370,7 +357,7 @@ static int text_document(const struct ctl_report *r, int fd,
 
 	hl_buf_init(&buf, text, sizeof(text));
 	hl_report_text(&buf, d, counts,
-		HL_REPORT_PICTURE | (utf8_locale() ? HL_REPORT_UTF8 : 0));
+		HL_REPORT_PICTURE | (locale_is_utf8() ? HL_REPORT_UTF8 : 0));
 	for (unsigned i = p && p->images ? p->images - 1 : 0; i-- > 0;) {
 		struct hl_report_process earlier;
 

@@ -9,6 +9,7 @@
  * same user; the environment of a process is the one that it was started with.
  */
 #include "hugestat.h"
+#include "locale.h"
 
 #include "heap/report.h"
 
@@ -154,20 +155,6 @@ static void describe(const struct heap *heap, struct hl_report_process *p)
 	};
 }
 
-static bool speaks_utf8(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-
-	for (size_t i = 0; i < HL_ARRAY_SIZE(names); i++) {
-		const char *value = getenv(names[i]);
-
-		if (value && *value)
-			return strcasestr(value, "utf-8") ||
-			       strcasestr(value, "utf8");
-	}
-	return false;
-}
-
 void stat_heap_text(const struct stat_request *request, pid_t pid)
 {
 	static char text[65536];
@@ -187,7 +174,7 @@ void stat_heap_text(const struct stat_request *request, pid_t pid)
 	describe(&heap, &p);
 	hl_buf_init(&buf, text, sizeof(text));
 	hl_report_text(&buf, &p, &heap.slot.counts,
-		HL_REPORT_PICTURE | (speaks_utf8() ? HL_REPORT_UTF8 : 0));
+		HL_REPORT_PICTURE | (locale_is_utf8() ? HL_REPORT_UTF8 : 0));
 	printf("heap of %s", text);
 }
 

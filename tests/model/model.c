@@ -60,6 +60,21 @@ bool model_chance(struct model_in *in, uint64_t one_in)
 	return model_draw(in, one_in) == 0;
 }
 
+void model_spoil(
+	struct model_in *in, char *text, size_t *length, const char *likely)
+{
+	size_t kinds = strlen(likely);
+
+	for (size_t n = 1 + model_draw(in, 8); n > 0 && *length > 0; n--) {
+		size_t at = model_draw(in, *length);
+
+		text[at] = model_chance(in, 2) ? likely[model_draw(in, kinds)]
+					       : (char)model_draw(in, 256);
+	}
+	if (model_chance(in, 4))
+		*length = model_draw(in, *length + 1);
+}
+
 static void fail_at(const char *file, int line)
 {
 	fflush(stdout);

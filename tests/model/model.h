@@ -24,6 +24,13 @@ uint64_t model_draw(struct model_in *in, uint64_t bound);
 /* True once in `one_in` draws, on average. */
 bool model_chance(struct model_in *in, uint64_t one_in);
 
+/*
+ * Bytes of the text become others, the `likely` ones rather than any, and its
+ * end may go: what a reader must survive.
+ */
+void model_spoil(
+	struct model_in *in, char *text, size_t *length, const char *likely);
+
 /* ---- what a model gives ---- */
 
 extern const char model_name[];

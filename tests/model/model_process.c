@@ -68,20 +68,9 @@ static void begin(void)
 	hl_buf_init(&out, text, sizeof(text));
 }
 
-/* Some bytes of the text become others. */
 static void spoil(struct model_in *in)
 {
-	static const char likely[] = "\n\n  :-,\\0/.a9=N";
-
-	for (size_t n = 1 + model_draw(in, 8); n > 0 && out.length > 0; n--) {
-		size_t at = model_draw(in, out.length);
-
-		text[at] = model_chance(in, 2)
-				   ? likely[model_draw(in, sizeof(likely) - 1)]
-				   : (char)model_draw(in, 256);
-	}
-	if (model_chance(in, 4))
-		out.length = model_draw(in, out.length + 1);
+	model_spoil(in, text, &out.length, "\n\n  :-,\\0/.a9=N");
 	seen.hostile++;
 }
 
