@@ -134,7 +134,10 @@ os.write(1, b"got it\\n")
                     self.assertEqual(done.returncode, -number)
 
     def test_default_action_from_outside(self):
-        code = ('import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n'
+        # Whoever runs the tests may have had some ignored: nohup(1), a shell's "&".
+        code = ('import os, signal\n'
+                'for n in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:\n'
+                '    signal.signal(n, signal.SIG_DFL)\n'
                 'os.write(1, f"ready {os.getpid()}\\n".encode())\nsignal.pause()\n')
         for options in MODES:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -259,7 +262,10 @@ class Terminal(ctl.Case):
             read_until(fd, b'SIGINT')
 
     def test_exit_by_interrupt(self):
-        code = ('import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n'
+        # Whoever runs the tests may have had some ignored: nohup(1), a shell's "&".
+        code = ('import os, signal\n'
+                'for n in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:\n'
+                '    signal.signal(n, signal.SIG_DFL)\n'
                 'os.write(1, b"ready\\n")\nsignal.pause()\n')
         for options in MODES:
             fd = self.shell(options, code)
