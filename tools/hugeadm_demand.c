@@ -199,8 +199,9 @@ static uint64_t missed_units(const struct json_value *report)
 }
 
 /*
- * What was on huge pages of the pool, and what would have been: that is at most
- * what was wanted in vain, and at most what there was at the peak.
+ * What a pool with room was or would have been asked for. Reports without that
+ * tell what was on its pages, and what would have been: at most what was wanted
+ * in vain, and at most what there was at the peak.
  */
 static bool heap_of(const struct adm_demand *d, const struct json_value *report,
 	struct adm_part *out)
@@ -209,13 +210,17 @@ static bool heap_of(const struct adm_demand *d, const struct json_value *report,
 	const struct json_value *peak = json_member(heap, "peak");
 	uint64_t hugetlb = get(peak, "hugetlb_bytes");
 	uint64_t base = get(peak, "base_bytes");
-	uint64_t other = get(peak, "thp_bytes"), missed;
+	uint64_t other = get(peak, "thp_bytes"), missed, wished;
 
 	if (!peak || peak->type != JSON_OBJECT)
 		return false;
 	other += base > SMALL_BYTES ? base - SMALL_BYTES : 0;
 	missed = missed_units(report) * UNIT_BYTES;
 	out->bytes = get(heap, "peak_bytes");
+	if (json_u64(json_member(heap, "wished_peak_bytes"), &wished)) {
+		out->hpages = out->most_hpages = pages_up(d, wished);
+		return true;
+	}
 	out->hpages = pages_up(d, hugetlb + HL_MIN(other, missed));
 	out->most_hpages = pages_up(d, hugetlb + other);
 	return true;

@@ -31,6 +31,8 @@
 	X(peak_hugetlb_bytes) /* backing at the sample nearest the peak */   \
 	X(peak_thp_bytes)                                                    \
 	X(peak_base_bytes)                                                   \
+	X(wished_bytes) /* of the pool, if it had room (heap/space.h) */     \
+	X(peak_wished_bytes)                                                 \
 	X(hpages_taken) /* units' worth of huge pages, ever */               \
 	X(hpages_given)                                                      \
 	X(conversions) /* hugetlb pages turned into ordinary memory */       \

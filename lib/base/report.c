@@ -234,6 +234,10 @@ static void carry_over(struct hl_counts *to, const struct hl_counts *from)
 	atomic_store_explicit(&to->peak_bytes,
 		atomic_load_explicit(&from->live_bytes, memory_order_relaxed),
 		memory_order_relaxed);
+	CARRY(to, from, wished_bytes);
+	atomic_store_explicit(&to->peak_wished_bytes,
+		atomic_load_explicit(&from->wished_bytes, memory_order_relaxed),
+		memory_order_relaxed);
 	CARRY(to, from, thp_bytes);
 	CARRY(to, from, base_bytes);
 	CARRY(to, from, lazy_bytes);

@@ -13,6 +13,7 @@
 
 #include "base/bitmap.h"
 #include "backing/area.h"
+#include "heap/wished.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,6 +45,9 @@ static bool commit_whole(
 	struct hl_want whole = *want;
 	struct hl_got got;
 
+	p->grain->whole = false;
+	if (want->page_bytes == 0)
+		return false;
 	HL_ASSERT(want->page_bytes == n * HL_UNIT_BYTES);
 	whole.strict = true;
 	p->grain->whole = hl_area_commit(s->area, p->start, p->start + n,
@@ -78,9 +82,12 @@ static int commit_piece(
 		smaller.page_bytes = hl_supply_smaller(want->page_bytes);
 		rc = hl_area_commit(s->area, p->from, p->to, &smaller, &got);
 	}
-	if (rc == 0)
-		p->grain->used += (uint32_t)(p->to - p->from);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (p->grain->used == 0)
+		hl_wished_count((int64_t)s->space->grain);
+	p->grain->used += (uint32_t)(p->to - p->from);
+	return 0;
 }
 
 static bool release_piece(struct hl_stretch *s, const struct piece *p)
@@ -89,6 +96,8 @@ static bool release_piece(struct hl_stretch *s, const struct piece *p)
 
 	HL_ASSERT(p->grain->used >= p->to - p->from);
 	p->grain->used -= (uint32_t)(p->to - p->from);
+	if (p->grain->used == 0)
+		hl_wished_count(-(int64_t)n);
 	if (p->grain->whole && p->grain->used > 0) {
 		hl_bitmap_set(s->dirty, p->from, p->to);
 		return false;
@@ -108,8 +117,12 @@ int hl_space_commit(struct hl_stretch *s, size_t first, size_t n,
 	struct piece p;
 	int rc;
 
-	if (s->grain == NULL)
-		return hl_area_commit(s->area, first, end, want, &got);
+	if (s->grain == NULL) {
+		rc = hl_area_commit(s->area, first, end, want, &got);
+		if (rc == 0 && want->page_bytes != 0)
+			hl_wished_mark(s, first, n);
+		return rc;
+	}
 	for (size_t at = first; at < end; at = p.to) {
 		p = piece_at(s, at, end);
 		rc = commit_piece(s, &p, want);
@@ -122,6 +135,24 @@ int hl_space_commit(struct hl_stretch *s, size_t first, size_t n,
 	return 0;
 }
 
+void hl_space_wish(struct hl_stretch *s, size_t first, size_t n)
+{
+	if (s->grain == NULL)
+		hl_wished_mark(s, first, n);
+}
+
+int hl_space_move(struct hl_stretch *src, size_t from, size_t n,
+	struct hl_stretch *dst, size_t to)
+{
+	int rc;
+
+	HL_ASSERT(src->grain == NULL && dst->grain == NULL);
+	rc = hl_area_move(src->area, from, from + n, dst->area, to);
+	if (rc == 0 && hl_wished_clear(src, from, n))
+		hl_wished_mark(dst, to, n);
+	return rc;
+}
+
 bool hl_space_release(struct hl_stretch *s, size_t first, size_t n)
 {
 	size_t end = first + n;
@@ -129,6 +160,7 @@ bool hl_space_release(struct hl_stretch *s, size_t first, size_t n)
 	struct piece p;
 
 	if (s->grain == NULL) {
+		(void)hl_wished_clear(s, first, n);
 		hl_area_release(s->area, first, end);
 		return true;
 	}

@@ -43,28 +43,26 @@ static size_t units_for(size_t bytes)
 
 /* ---- whole units ---- */
 
-static void want_for(struct hl_arena *arena, enum hl_learn_choice choice,
-	struct hl_want *want)
+/* What memory more of a block shall be that is there. */
+static enum hl_learn_backing backing_of(const struct hl_span *span)
 {
-	if (choice == HL_LEARN_POPULATE)
-		hl_arena_want(arena, want);
-	else
-		hl_arena_want_lazy(arena, want);
+	return span->populated ? HL_LEARN_POPULATE : HL_LEARN_LAZY;
 }
 
-/* Commits units [from, to) of which the block uses `bytes` from `from` on. */
-static int commit(struct hl_span *span, size_t from, size_t to, size_t bytes,
-	enum hl_learn_choice choice)
+static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
+	enum hl_learn_backing backing)
 {
 	struct hl_stretch *stretch = span->large.stretch;
 	size_t tail = bytes % HL_UNIT_BYTES, last = to;
 	struct hl_want want;
 	int rc;
 
-	want_for(span->arena, choice, &want);
-	if (choice == HL_LEARN_POPULATE)
+	if (backing == HL_LEARN_POPULATE) {
+		hl_arena_want(span->arena, &want);
 		return hl_space_commit(stretch, from, to - from, &want);
-	if (choice == HL_LEARN_SPARSE)
+	}
+	hl_arena_want_lazy(span->arena, &want);
+	if (backing == HL_LEARN_SPARSE)
 		want.thp = false;
 	if (want.thp && tail != 0 && tail < BASE_TAIL)
 		last = to - 1;
@@ -82,8 +80,19 @@ static int commit(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	return rc;
 }
 
+/* Commits units [from, to) of which the block uses `bytes` from `from` on. */
+static int commit(struct hl_span *span, size_t from, size_t to, size_t bytes,
+	enum hl_learn_backing backing)
+{
+	int rc = commit_as(span, from, to, bytes, backing);
+
+	if (rc == 0 && span->wished)
+		hl_space_wish(span->large.stretch, from, to - from);
+	return rc;
+}
+
 static int take_units(struct hl_span *span, size_t bytes, size_t align,
-	enum hl_learn_choice choice)
+	enum hl_learn_backing backing)
 {
 	size_t n = units_for(bytes);
 	size_t align_units = HL_MAX(align >> HL_UNIT_SHIFT, (size_t)1);
@@ -91,14 +100,17 @@ static int take_units(struct hl_span *span, size_t bytes, size_t align,
 	int rc;
 
 	HL_REQUIRES(&span->arena->grow_lock);
-	want_for(span->arena, choice, &want);
+	if (span->wished)
+		hl_arena_want(span->arena, &want);
+	else
+		hl_arena_want_lazy(span->arena, &want);
 	rc = hl_space_take(hl_arena_space(span->arena, &want), n, align_units,
 		&span->large.stretch, &span->large.first);
 	if (rc < 0)
 		return rc;
 	span->large.units = n;
 	rc = commit(
-		span, span->large.first, span->large.first + n, bytes, choice);
+		span, span->large.first, span->large.first + n, bytes, backing);
 	if (rc < 0) {
 		hl_space_give(span->large.stretch, span->large.first, n);
 		return rc;
@@ -132,14 +144,12 @@ static bool grow_units(struct hl_span *span, size_t bytes)
 {
 	size_t more = units_for(bytes) - span->large.units;
 	size_t from = span->large.first + span->large.units;
-	enum hl_learn_choice choice =
-		span->populated ? HL_LEARN_POPULATE : HL_LEARN_LAZY;
 
 	if (more == 0)
 		return true;
 	if (!hl_space_take_at(span->large.stretch, from, more))
 		return false;
-	if (commit(span, from, from + more, bytes, choice) < 0) {
+	if (commit(span, from, from + more, bytes, backing_of(span)) < 0) {
 		hl_space_give(span->large.stretch, from, more);
 		return false;
 	}
@@ -158,7 +168,7 @@ static bool wants_straddle(size_t bytes, size_t align)
 struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 {
 	bool straddle = wants_straddle(bytes, align);
-	enum hl_learn_choice choice;
+	struct hl_learn_choice choice = {HL_LEARN_POPULATE, .wished = true};
 	struct hl_want want;
 	struct hl_span *span;
 	int rc;
@@ -168,18 +178,21 @@ struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 	if (span == NULL)
 		return NULL;
 	hl_lock_acquire(&arena->grow_lock);
-	hl_arena_want(arena, &want);
-	choice = arena->own ? HL_LEARN_POPULATE
-			    : hl_learn_choose(bytes, want.page_bytes);
-	span->populated = choice == HL_LEARN_POPULATE;
-	rc = straddle ? hl_straddle_home_take(span, bytes, align, choice)
-		      : take_units(span, bytes, align, choice);
+	if (!arena->own) {
+		hl_arena_want(arena, &want);
+		choice = hl_learn_choose(bytes, want.page_bytes);
+	}
+	span->wished = choice.wished;
+	span->populated = choice.backing == HL_LEARN_POPULATE;
+	rc = straddle
+		     ? hl_straddle_home_take(span, bytes, align, choice.backing)
+		     : take_units(span, bytes, align, choice.backing);
 	hl_lock_release(&arena->grow_lock);
 	if (rc < 0) {
 		hl_span_drop(span);
 		return NULL;
 	}
-	span->learned = span->zero && choice != HL_LEARN_POPULATE;
+	span->learned = span->zero && choice.tell;
 	hl_count_max(&hl_counts()->largest_block_bytes, bytes);
 	hl_large_count(1, (int64_t)hl_large_usable(span));
 	hl_pagemap_set(span->start, 1, span);
@@ -255,15 +268,15 @@ struct hl_span *hl_large_move(struct hl_span *old, size_t bytes)
 	if (rc < 0)
 		goto drop;
 	span->large.units = n;
+	span->wished = old->wished;
 	span->populated = old->populated;
 	/* First what can fail, then the move. */
 	rc = commit(span, span->large.first + had, span->large.first + n, bytes,
-		old->populated ? HL_LEARN_POPULATE : HL_LEARN_LAZY);
+		backing_of(old));
 	if (rc < 0)
 		goto give;
-	rc = hl_area_move(old->large.stretch->area, old->large.first,
-		old->large.first + had, span->large.stretch->area,
-		span->large.first);
+	rc = hl_space_move(old->large.stretch, old->large.first, had,
+		span->large.stretch, span->large.first);
 	if (rc < 0)
 		goto release;
 	span->start =
@@ -294,8 +307,11 @@ void hl_large_clear(struct hl_span *span, size_t bytes)
 	uintptr_t from = span->start, to = from + bytes;
 	uintptr_t inner = hl_align_up(from, HL_UNIT_BYTES);
 	uintptr_t end = hl_align_down(to, HL_UNIT_BYTES);
+	/* In the straddle some of its units may be populated. */
+	bool keep = span->populated ||
+		    (span->wished && span->kind == HL_SPAN_STRADDLE);
 
-	if (span->populated || inner >= end) {
+	if (keep || inner >= end) {
 		memset((void *)from, 0, bytes);
 		return;
 	}

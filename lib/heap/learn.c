@@ -41,8 +41,26 @@ static bool pool_holds(size_t bytes, size_t page_bytes, unsigned share)
 	return bytes / page_bytes < pages / share;
 }
 
-static enum hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
+/*
+ * What was wished in vain is not looked at when it comes back, as little as
+ * what was populated: what is learned shall not depend on the pool.
+ */
+static const struct hl_learn_choice in_vain = {.backing = HL_LEARN_LAZY};
+
+/* For the pool, if it has `share` times as much. */
+static struct hl_learn_choice wish(size_t bytes, size_t page_bytes,
+	unsigned share, struct hl_learn_choice otherwise)
 {
+	if (pool_holds(bytes, page_bytes, share))
+		otherwise =
+			(struct hl_learn_choice){.backing = HL_LEARN_POPULATE};
+	otherwise.wished = true;
+	return otherwise;
+}
+
+static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
+{
+	struct hl_learn_choice choice = {HL_LEARN_LAZY, .tell = true};
 	struct bucket *b = bucket_of(bytes);
 	uint32_t looked =
 		atomic_load_explicit(&b->looked, memory_order_relaxed);
@@ -51,36 +69,34 @@ static enum hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
 
 	if (looked < 2) {
 		/* Without THP only populating gives huge pages at all. */
-		if (!hl_supply_thp() && page_bytes != 0 && bytes <= AUTO_MAX &&
-			pool_holds(bytes, page_bytes, 8))
-			return HL_LEARN_POPULATE;
-		return HL_LEARN_LAZY;
+		if (!hl_supply_thp() && page_bytes != 0 && bytes <= AUTO_MAX)
+			return wish(bytes, page_bytes, 8, in_vain);
+		return choice;
 	}
 	if (percent <= SPARSE)
-		return HL_LEARN_SPARSE;
+		choice.backing = HL_LEARN_SPARSE;
 	if (percent < DENSE || page_bytes == 0)
-		return HL_LEARN_LAZY;
+		return choice;
 	if (atomic_fetch_add_explicit(&b->chosen, 1, memory_order_relaxed) %
 			RELEARN_EVERY ==
 		RELEARN_EVERY - 1)
-		return HL_LEARN_LAZY;
-	return pool_holds(bytes, page_bytes, 2) ? HL_LEARN_POPULATE
-						: HL_LEARN_LAZY;
+		return choice;
+	return wish(bytes, page_bytes, 2, in_vain);
 }
 
-enum hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes)
+struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes)
 {
 	switch (hl_opt.populate) {
 	case HL_POPULATE_NO:
-		return HL_LEARN_LAZY;
+		return in_vain;
 	case HL_POPULATE_ALL:
-		if (page_bytes != 0 && pool_holds(bytes, page_bytes, 1))
-			return HL_LEARN_POPULATE;
-		return HL_LEARN_LAZY;
+		return page_bytes == 0 ? in_vain
+				       : wish(bytes, page_bytes, 1, in_vain);
 	case HL_POPULATE_SIZE:
-		if (page_bytes != 0 && bytes <= hl_opt.populate_bytes &&
-			pool_holds(bytes, page_bytes, 1))
-			return HL_LEARN_POPULATE;
+		/* Where it is short, what was learned still saves memory. */
+		if (page_bytes != 0 && bytes <= hl_opt.populate_bytes)
+			return wish(bytes, page_bytes, 1,
+				choose_auto(bytes, page_bytes));
 		break;
 	case HL_POPULATE_AUTO:
 		break;

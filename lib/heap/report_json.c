@@ -62,6 +62,9 @@ static void json_heap(struct hl_json *json, const struct hl_counts *c)
 		hl_report_get(&c->largest_block_bytes));
 	hl_json_u64(json, "metadata_bytes", hl_report_get(&c->meta_bytes));
 	hl_json_u64(json, "lazy_bytes", hl_report_get(&c->lazy_bytes));
+	hl_json_u64(json, "wished_bytes", hl_report_get(&c->wished_bytes));
+	hl_json_u64(json, "wished_peak_bytes",
+		hl_report_get(&c->peak_wished_bytes));
 	json_amounts(json, "peak", &peak);
 	json_amounts(json, "end", &end);
 	hl_json_begin_object(json, "hugetlb_by_size");

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/meta.h"
 #include "heap/pagemap.h"
+#include "heap/wished.h"
 #include "system/sys.h"
 
 #include <errno.h>
@@ -98,6 +99,8 @@ static size_t table_bytes(const struct hl_stretch *s)
 	if (grain > 1)
 		bytes += words * sizeof(uint64_t) +
 			 s->units / grain * sizeof(struct hl_grain);
+	else
+		bytes += s->units * sizeof(bool);
 	return bytes;
 }
 
@@ -120,6 +123,8 @@ static bool add_tables(struct hl_stretch *s)
 	if (grain_of(s->space) > 1) {
 		s->dirty = s->taken + words;
 		s->grain = (struct hl_grain *)(s->dirty + words);
+	} else {
+		s->wished = (bool *)(s->taken + words);
 	}
 	return true;
 }
@@ -338,6 +343,7 @@ void hl_space_close(struct hl_space *space)
 
 	HL_ASSERT(space->own);
 	while ((s = take_stretch(space)) != NULL) {
+		hl_wished_end(s);
 		if (!s->dedicated)
 			hl_meta_unmap(s->record, table_bytes(s));
 		hl_area_release(s->area, 0, s->units);

@@ -25,6 +25,12 @@
 
 struct hl_want;
 
+/*
+ * Units are wished that stand on pages of the pool, or would if it had room.
+ * Counted from commit to release, also as the highest ever: what a pool is
+ * asked for, whatever it had to give.
+ */
+
 struct hl_space {
 	size_t grain;	   /* units per page; constant. 0: as 1 */
 	size_t next_units; /* of the next stretch; 0: the first */
@@ -52,6 +58,9 @@ struct hl_stretch {
 	struct hl_grain *grain; /* per page; NULL if the grain is 1 */
 	uint64_t *dirty; /* bit per unit of a whole page that was in use; as
 			    grain */
+	bool *wished;	 /* per unit; NULL if dedicated, or as the grain is not
+			    1: all are */
+	bool wished_block; /* all of a dedicated one */
 };
 
 /*
@@ -73,8 +82,17 @@ void hl_space_give(struct hl_stretch *stretch, size_t first, size_t n);
  */
 int hl_space_commit(struct hl_stretch *stretch, size_t first, size_t n,
 	const struct hl_want *want);
+/*
+ * These committed units are wished. Those that want->page_bytes asked pages of
+ * the pool for are so already, and all of a space with a grain.
+ */
+void hl_space_wish(struct hl_stretch *stretch, size_t first, size_t n);
 /* True if memory went back to the kernel. */
 bool hl_space_release(struct hl_stretch *stretch, size_t first, size_t n);
+
+/* hl_area_move() of n units, which stay wished if they were. */
+int hl_space_move(struct hl_stretch *src, size_t from, size_t n,
+	struct hl_stretch *dst, size_t to);
 
 /* Releases and closes all stretches of a space of its own, as they are. */
 void hl_space_close(struct hl_space *space);

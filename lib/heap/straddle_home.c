@@ -27,8 +27,17 @@ static uint32_t slots_for(size_t bytes)
 
 static struct hl_straddle_home *home_of(const struct hl_span *span)
 {
-	return span->populated ? &span->arena->pool_straddle
-			       : &span->arena->lazy_straddle;
+	return span->wished ? &span->arena->pool_straddle
+			    : &span->arena->lazy_straddle;
+}
+
+static void want_for(
+	const struct hl_span *span, bool populated, struct hl_want *want)
+{
+	if (populated)
+		hl_arena_want(span->arena, want);
+	else
+		hl_arena_want_lazy(span->arena, want);
 }
 
 static struct hl_tract_home *tract_of(const struct hl_span *span)
@@ -56,16 +65,20 @@ static size_t tract_units(const struct hl_straddle_home *home, size_t least)
 	return HL_MIN(HL_MAX(used / 8, least * 4), (size_t)HL_TRACT_UNITS);
 }
 
-static int add_tract(struct hl_straddle_home *home, struct hl_arena *arena,
-	uint32_t slots, const struct hl_want *want)
+static int add_tract(struct hl_straddle_home *home, const struct hl_span *span,
+	uint32_t slots)
 {
-	struct hl_space *space = hl_arena_space(arena, want);
+	struct hl_arena *arena = span->arena;
 	size_t least = (slots + HL_UNIT_SLOTS - 1) / HL_UNIT_SLOTS;
 	size_t units = tract_units(home, least);
 	struct hl_tract_home *t;
+	struct hl_space *space;
+	struct hl_want want;
 	size_t first;
 	int rc;
 
+	want_for(span, span->wished, &want);
+	space = hl_arena_space(arena, &want);
 	if (home->tracts.next == NULL) {
 		hl_straddle_init(&home->straddle);
 		hl_list_init(&home->tracts);
@@ -108,7 +121,7 @@ static void release_units(struct hl_tract_home *t, uint32_t from, uint32_t to)
  * Commits those of units [from, to) that are not. If that fails the caller
  * takes the run back, and set_idle() accounts for what this call brought in.
  */
-static int commit_units(struct hl_arena *arena, struct hl_tract_home *t,
+static int commit_units(const struct hl_span *span, struct hl_tract_home *t,
 	uint32_t from, uint32_t to, const struct hl_want *want)
 {
 	size_t first = t->tract.first_unit;
@@ -125,10 +138,12 @@ static int commit_units(struct hl_arena *arena, struct hl_tract_home *t,
 				break;
 		if (have)
 			continue;
-		hl_decay_make_way(arena, end - at);
+		hl_decay_make_way(span->arena, end - at);
 		rc = hl_space_commit(t->stretch, first + at, end - at, want);
 		if (rc < 0)
 			return rc;
+		if (span->wished)
+			hl_space_wish(t->stretch, first + at, end - at);
 		t->committed |= bits(at, end);
 	}
 	return 0;
@@ -148,7 +163,7 @@ static void set_idle(struct hl_arena *arena, struct hl_tract_home *t,
 }
 
 int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
-	enum hl_learn_choice choice)
+	enum hl_learn_backing backing)
 {
 	struct hl_arena *arena = span->arena;
 	struct hl_straddle_home *home = home_of(span);
@@ -160,21 +175,18 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	int rc;
 
 	HL_REQUIRES(&arena->grow_lock);
-	if (span->populated)
-		hl_arena_want(arena, &want);
-	else
-		hl_arena_want_lazy(arena, &want);
+	want_for(span, span->populated, &want);
 	while (home->tracts.next == NULL ||
 		!hl_straddle_take(&home->straddle, slots, &run)) {
-		rc = add_tract(home, arena, slots, &want);
+		rc = add_tract(home, span, slots);
 		if (rc < 0)
 			return rc;
 	}
 	/* Units are shared: only one that is all this block's is sparse. */
-	if (choice == HL_LEARN_SPARSE)
+	if (backing == HL_LEARN_SPARSE)
 		want.thp = false;
 	t = hl_container_of(run.tract, struct hl_tract_home, tract);
-	rc = commit_units(arena, t, run.from_unit, run.to_unit, &want);
+	rc = commit_units(span, t, run.from_unit, run.to_unit, &want);
 	if (rc < 0) {
 		hl_straddle_give(
 			&home->straddle, run.tract, run.slot, slots, &run);
@@ -267,12 +279,9 @@ bool hl_straddle_home_resize(struct hl_span *span, size_t bytes)
 		if (!hl_straddle_grow(&home->straddle, &t->tract,
 			    span->str.slot, n, to, &run))
 			return false;
-		if (span->populated)
-			hl_arena_want(span->arena, &want);
-		else
-			hl_arena_want_lazy(span->arena, &want);
-		if (commit_units(span->arena, t, run.from_unit, run.to_unit,
-			    &want) < 0) {
+		want_for(span, span->populated, &want);
+		if (commit_units(span, t, run.from_unit, run.to_unit, &want) <
+			0) {
 			hl_straddle_shrink(&home->straddle, &t->tract,
 				span->str.slot, to, n, &run);
 			set_idle(span->arena, t, run.from_unit, run.to_unit);

@@ -11,7 +11,7 @@
 
 /* Fills span->str, start, zero. -ENOMEM. align <= HL_UNIT_BYTES. */
 int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
-	enum hl_learn_choice choice);
+	enum hl_learn_backing backing);
 void hl_straddle_home_give(struct hl_span *span);
 bool hl_straddle_home_resize(struct hl_span *span, size_t bytes);
 size_t hl_straddle_home_usable(const struct hl_span *span);

@@ -63,10 +63,11 @@ struct hl_span {
 	uint8_t kind;	      /* constant: enum hl_span_kind */
 	uint8_t class_;	      /* constant (small) */
 	_Atomic bool listed;  /* on arena->abandoned; written under ARENA */
-	bool zero;	   /* at hand-out: memory is as the kernel cleared it */
-	bool learned;	   /* large: what was touched is told to heap/learn.h */
-	uint8_t populated; /* straddle, large: not lazy */
-	uint16_t slots16;  /* small, medium: slots of the run */
+	bool zero;	 /* at hand-out: memory is as the kernel cleared it */
+	bool learned;	 /* large: what was touched is told to heap/learn.h */
+	bool wished : 1; /* constant (straddle, large): see heap/learn.h */
+	bool populated : 1;	 /* the same; not lazy */
+	uint16_t slots16;	 /* small, medium: slots of the run */
 	struct hl_thread *maker; /* small: who made it; to compare only */
 
 	/* second line */
@@ -119,7 +120,7 @@ struct hl_tract_home {
 	uint64_t dirty[HL_TRACT_SLOTS / 64]; /* handed out since commit */
 };
 
-/* The straddle, once for lazy and once for populated memory. */
+/* The straddle, once for lazy memory and once for what is wished. */
 struct hl_straddle_home {
 	struct hl_straddle straddle;
 	struct hl_list tracts;

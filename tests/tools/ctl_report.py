@@ -32,7 +32,7 @@ IMAGE = {
 USAGE = ('user_s', 'system_s', 'minor_faults', 'major_faults', 'max_rss_bytes')
 HEAP = (
     'live_bytes', 'peak_bytes', 'largest_block_bytes', 'metadata_bytes',
-    'lazy_bytes', 'hpages_taken', 'hpages_given', 'conversions',
+    'lazy_bytes', 'wished_bytes', 'wished_peak_bytes', 'hpages_taken', 'hpages_given', 'conversions',
     'conversion_failures', 'heals', 'forks', 'threads', 'adoptions',
     'foreign_frees', 'libc_fallbacks')
 AMOUNTS = ('hugetlb_bytes', 'thp_bytes', 'base_bytes')

@@ -246,6 +246,8 @@ static int fork_after(struct file *f)
 
 	if (hl_report_attach(f->path) != 0)
 		return 1;
+	hl_count(wished_bytes, 300);
+	hl_count(peak_wished_bytes, 500);
 	hl_count(live_bytes, 1000);
 	hl_count(peak_bytes, 5000);
 	hl_count(forks, 1);
@@ -282,6 +284,8 @@ static void test_fork(void **state)
 	/* What it holds is its own too; what happened is not. */
 	assert_int_equal(child->counts.live_bytes, 1001);
 	assert_int_equal(child->counts.peak_bytes, 1000);
+	assert_int_equal(child->counts.wished_bytes, 300);
+	assert_int_equal(child->counts.peak_wished_bytes, 300);
 	assert_int_equal(child->counts.hugetlb_bytes[0], 4096);
 	assert_int_equal(child->counts.hugetlb_page_bytes[0], 2097152);
 	assert_int_equal(child->counts.cell[1], 200);
