@@ -34,11 +34,19 @@ static struct bucket *bucket_of(size_t bytes)
 	return &buckets[HL_MIN(hl_log2(bytes), BUCKETS - 1)];
 }
 
-static bool pool_holds(size_t bytes, size_t page_bytes, unsigned share)
+/* A part of a page may be missing: that then stands on other memory. */
+static bool pool_holds(size_t bytes, size_t page_bytes)
 {
 	uint64_t pages = hl_supply_hpages(page_bytes, HL_NODE_ANY);
 
-	return bytes / page_bytes < pages / share;
+	return pages > 0 && bytes / page_bytes <= pages;
+}
+
+static bool pool_is_ample(size_t bytes, size_t page_bytes)
+{
+	uint64_t pages = hl_supply_hpages(page_bytes, HL_NODE_ANY);
+
+	return bytes / page_bytes < pages / 8;
 }
 
 /*
@@ -47,11 +55,11 @@ static bool pool_holds(size_t bytes, size_t page_bytes, unsigned share)
  */
 static const struct hl_learn_choice in_vain = {.backing = HL_LEARN_LAZY};
 
-/* For the pool, if it has `share` times as much. */
-static struct hl_learn_choice wish(size_t bytes, size_t page_bytes,
-	unsigned share, struct hl_learn_choice otherwise)
+/* For the pool, if it has the room. */
+static struct hl_learn_choice wish(
+	bool has_room, struct hl_learn_choice otherwise)
 {
-	if (pool_holds(bytes, page_bytes, share))
+	if (has_room)
 		otherwise =
 			(struct hl_learn_choice){.backing = HL_LEARN_POPULATE};
 	otherwise.wished = true;
@@ -70,7 +78,7 @@ static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
 	if (looked < 2) {
 		/* Without THP only populating gives huge pages at all. */
 		if (!hl_supply_thp() && page_bytes != 0 && bytes <= AUTO_MAX)
-			return wish(bytes, page_bytes, 8, in_vain);
+			return wish(pool_is_ample(bytes, page_bytes), in_vain);
 		return choice;
 	}
 	if (percent <= SPARSE)
@@ -81,7 +89,7 @@ static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
 			RELEARN_EVERY ==
 		RELEARN_EVERY - 1)
 		return choice;
-	return wish(bytes, page_bytes, 2, in_vain);
+	return wish(pool_holds(bytes, page_bytes), in_vain);
 }
 
 struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes)
@@ -90,12 +98,13 @@ struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes)
 	case HL_POPULATE_NO:
 		return in_vain;
 	case HL_POPULATE_ALL:
-		return page_bytes == 0 ? in_vain
-				       : wish(bytes, page_bytes, 1, in_vain);
+		return page_bytes == 0
+			       ? in_vain
+			       : wish(pool_holds(bytes, page_bytes), in_vain);
 	case HL_POPULATE_SIZE:
 		/* Where it is short, what was learned still saves memory. */
 		if (page_bytes != 0 && bytes <= hl_opt.populate_bytes)
-			return wish(bytes, page_bytes, 1,
+			return wish(pool_holds(bytes, page_bytes),
 				choose_auto(bytes, page_bytes));
 		break;
 	case HL_POPULATE_AUTO:
