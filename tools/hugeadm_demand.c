@@ -2,11 +2,12 @@
 /*
  * What a process, or a report of one, has that could be on huge pages.
  *
- * Heap: private anonymous memory, resident or on huge pages already. Shared
+ * Heap: private anonymous memory, resident or on huge pages already, as far as
+ * malloc has it in small blocks; all of it where that cannot be told. Shared
  * memory: System V segments, /dev/shm, memfd, shared anonymous memory, whole
  * pages each. Text: the whole huge pages inside the program's own executable
- * segments. A report knows more of the heap: its peak, and how many units it
- * wanted from a pool that had none.
+ * segments. A report knows more of the heap: how many units it wanted at its
+ * peak, whatever the pool had; a process that counts for one is asked there.
  */
 #include "hugeadm_suggest.h"
 #include "json_read.h"
@@ -27,9 +28,11 @@ struct look {
 	uint64_t heap_bytes, shm_bytes, shm_hpages, text_bytes, text_hpages;
 	uint64_t *inode; /* of shared memory that was counted */
 	size_t inodes;
-	uintptr_t *from; /* of mappings of the heap, ascending */
+	struct adm_range *heap; /* its mappings, ascending */
 	size_t mappings;
 	uint64_t *node_bytes;
+	struct adm_malloc malloc;
+	uintptr_t report; /* where its counters are; 0: none */
 };
 
 static uint64_t pages_up(const struct adm_demand *d, uint64_t bytes)
@@ -56,8 +59,11 @@ static bool is_heap(const struct hl_map_record *r)
 static void add_heap(struct look *l, const struct hl_map_record *r)
 {
 	l->heap_bytes += r->rss_bytes + r->private_hugetlb_bytes;
-	l->from = tool_realloc(l->from, l->mappings + 1, sizeof(*l->from));
-	l->from[l->mappings++] = r->from;
+	if (r->ht)
+		l->malloc.other = true;
+	l->heap = tool_realloc(l->heap, l->mappings + 1, sizeof(*l->heap));
+	l->heap[l->mappings++] = (struct adm_range){
+		r->from, r->to, strcmp(r->path, "[heap]") == 0};
 }
 
 static bool is_shared_memory(const struct hl_map_record *r)
@@ -98,11 +104,23 @@ static void add_text(struct look *l, const struct hl_map_record *r)
 		l->text_hpages += (to - from) / l->d->page_bytes;
 }
 
+static bool is_report(const struct hl_map_record *r)
+{
+	return r->to - r->from == hl_align_up(sizeof(struct hl_report_slot),
+					  (size_t)sysconf(_SC_PAGESIZE)) &&
+	       r->perms[3] == 's' &&
+	       starts(r->path, "/memfd:" HL_REPORT_NAME " ");
+}
+
 static int see(const struct hl_map_record *r, void *arg)
 {
 	struct look *l = arg;
 
-	if (is_heap(r))
+	if (r->perms[2] == 'x')
+		adm_malloc_see(&l->malloc, r->path);
+	if (is_report(r))
+		l->report = r->from;
+	else if (is_heap(r))
 		add_heap(l, r);
 	else if (is_shared_memory(r))
 		add_shared(l, r);
@@ -119,12 +137,12 @@ static int see_nodes(const struct hl_numa_record *r, void *arg)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (l->from[middle] < r->from)
+		if (l->heap[middle].from < r->from)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low == l->mappings || l->from[low] != r->from)
+	if (low == l->mappings || l->heap[low].from != r->from)
 		return 0;
 	for (int i = 0; i < l->d->state->nodes; i++) {
 		int id = l->d->state->node[i].id;
@@ -141,6 +159,34 @@ static void keep_larger(struct adm_part *part, uint64_t bytes, uint64_t hpages)
 		*part = (struct adm_part){bytes, hpages, hpages};
 }
 
+/* What a process that runs under hugectl --report has counted so far. */
+static bool counted(const struct look *l, uint64_t *wished)
+{
+	uint64_t at = l->report +
+		      offsetof(struct hl_report_slot, counts.peak_wished_bytes);
+
+	return l->report != 0 && l->malloc.mem >= 0 &&
+	       pread(l->malloc.mem, wished, sizeof(*wished), (off_t)at) ==
+		       (ssize_t)sizeof(*wished);
+}
+
+static void heap_seen(struct look *l, struct adm_part *out)
+{
+	uint64_t small, wished;
+
+	*out = (struct adm_part){.bytes = l->heap_bytes};
+	if (counted(l, &wished)) {
+		out->hpages = out->most_hpages = pages_up(l->d, wished);
+		return;
+	}
+	out->hpages = out->most_hpages = pages_up(l->d, l->heap_bytes);
+	if (!adm_malloc_is_known(&l->malloc))
+		return;
+	small = adm_malloc_small(&l->malloc, l->heap, l->mappings);
+	small = small > SMALL_BYTES ? small - SMALL_BYTES : 0;
+	out->hpages = HL_MIN(pages_up(l->d, small), out->most_hpages);
+}
+
 int adm_demand_look(struct adm_demand *d, pid_t pid)
 {
 	struct look l = {.d = d};
@@ -151,6 +197,7 @@ int adm_demand_look(struct adm_demand *d, pid_t pid)
 	int err;
 
 	l.exe[HL_MAX(n, 0)] = '\0';
+	adm_malloc_open(&l.malloc, root, pid);
 	l.node_bytes =
 		tool_zalloc((size_t)d->state->nodes, sizeof(*l.node_bytes));
 	err = hl_smaps_visit(root, pid, buf, SCRATCH, see, &l);
@@ -159,11 +206,13 @@ int adm_demand_look(struct adm_demand *d, pid_t pid)
 		memcpy(d->node_bytes, l.node_bytes,
 			(size_t)d->state->nodes * sizeof(*l.node_bytes));
 	if (err == 0) {
-		keep_larger(&d->heap, l.heap_bytes, pages_up(d, l.heap_bytes));
+		if (l.heap_bytes > d->heap.bytes)
+			heap_seen(&l, &d->heap);
 		keep_larger(&d->shm, l.shm_bytes, l.shm_hpages);
 		keep_larger(&d->text, l.text_bytes, l.text_hpages);
 	}
-	free(l.from);
+	adm_malloc_close(&l.malloc);
+	free(l.heap);
 	free(l.inode);
 	free(l.node_bytes);
 	free(path);

@@ -73,7 +73,7 @@ static void print_text(const struct adm_demand *d)
 	print_part(d, "heap", &d->heap);
 	if (d->heap.most_hpages > d->heap.hpages)
 		printf("%-14s %10s  %8" PRIu64
-		       " with large blocks, which come from a pool with room\n",
+		       " with large blocks, and what it maps by itself\n",
 			"", "", d->heap.most_hpages);
 	print_part(d, "shared memory", &d->shm);
 	print_part(d, "text", &d->text);
