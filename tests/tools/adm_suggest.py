@@ -71,6 +71,18 @@ class Suggest(adm.Case):
         self.assertEqual(got['largest_other_pages'], -(-(7 << 20) // page))
         self.assertIn('in all', self.ok('--suggest', path))
 
+    def test_a_report_that_knows(self):
+        """It has counted what a pool with room is asked for: nothing is estimated."""
+        path = self.report(json.dumps({
+            'program': '/bin/x', 'fallbacks': [{'limit': 'pool', 'units': 30}],
+            'heap': {'peak_bytes': 100 << 20, 'wished_bytes': 5, 'wished_peak_bytes': 70 << 20,
+                     'peak': {'hugetlb_bytes': 40 << 20, 'thp_bytes': 62 << 20,
+                              'base_bytes': 900 << 10}}}))
+        pages = -(-(70 << 20) // m.default_page_bytes())
+        heap = json.loads(self.ok('--json', '--suggest', path))['heap']
+        self.assertEqual((heap['pages'], heap['most_pages']), (pages, pages))
+        self.assertNotIn('large blocks', self.ok('--suggest', path))
+
     def test_what_is_no_report(self):
         for text in ('', '{', '{}', '[]', '{"heap": null}', '{"heap": {"peak": 5}}'):
             path = self.report(text)
