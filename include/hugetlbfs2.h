@@ -397,9 +397,10 @@ int htlb_heap_report(int fd, int format);
 /* ---- segments: text, data and bss on huge pages ---- */
 
 #define HTLB_SEGMENTS_TEXT    1u
-#define HTLB_SEGMENTS_DATA    2u /* and bss; only before there are threads */
-#define HTLB_SEGMENTS_PRIVATE 4u /* no file that other processes share */
-#define HTLB_SEGMENTS_ALL_BSS 8u /* not only where it is touched */
+#define HTLB_SEGMENTS_DATA    2u  /* and bss; only before there are threads */
+#define HTLB_SEGMENTS_PRIVATE 4u  /* no file that other processes share */
+#define HTLB_SEGMENTS_ALL_BSS 8u  /* not only where it is touched */
+#define HTLB_SEGMENTS_BRK     16u /* what sbrk() gives; see the manual */
 
 struct htlb_segments_options {
 	size_t size;	     /* sizeof(struct htlb_segments_options) */
@@ -417,6 +418,8 @@ struct htlb_segments_result {
 	uint64_t data_huge_bytes;
 	uint64_t data_lazy_bytes; /* bss: huge where it is touched */
 	uint64_t partial_bytes;	  /* not in a whole huge page */
+	uint64_t brk_bytes;	  /* the brk area */
+	uint64_t brk_huge_bytes;  /* of it: on huge pages now */
 };
 
 /*

@@ -32,6 +32,7 @@ enum ctl_option {
 	CTL_TEXT,
 	CTL_DATA,
 	CTL_BSS,
+	CTL_BRK,
 	CTL_SEGMENTS,
 	CTL_SHARE_TEXT,
 	CTL_DISABLE,

@@ -23,6 +23,8 @@ const struct ctl_option_doc ctl_option_docs[] = {
 		"data and bss on huge pages"},
 	{CTL_BSS, "bss", 0, CTL_ARG_OPTIONAL, "SIZE",
 		"the same as --data"},
+	{CTL_BRK, "brk", 0, CTL_ARG_NONE, NULL,
+		"the brk area on huge pages: sbrk(), and malloc where it stays the C library's"},
 	{CTL_SEGMENTS, "segments", 0, CTL_ARG_REQUIRED, "main|all|NAME,...",
 		"whose: the program's, all shared objects' too, or those of these"},
 	{CTL_SHARE_TEXT, "share-text", 0, CTL_ARG_NONE, NULL,

@@ -315,21 +315,23 @@ static void plan_segments(struct ctl_plan *plan, const struct ctl_options *o,
 {
 	const char *text = o->given[CTL_TEXT];
 	const char *data = o->given[CTL_DATA];
+	bool brk = o->given[CTL_BRK] != NULL;
 
 	if (!data || (*data == '\0' && o->given[CTL_BSS]))
 		data = o->given[CTL_BSS];
+	if (!text && !data && !brk && o->given[CTL_SEGMENTS])
+		text = "";
 	if (o->given[CTL_DISABLE])
 		set(plan, "HUGETLB_ELFMAP=no");
-	else if (text && data && !*text && !*data)
+	else if (text && data && !*text && !*data && !brk)
 		set(plan, "HUGETLB_ELFMAP=RW");
-	else if (!text && !data && o->given[CTL_SEGMENTS])
-		set(plan, "HUGETLB_ELFMAP=R");
-	else if (text || data)
+	else if (text || data || brk)
 		set(plan, ctl_join(arena, "HUGETLB_ELFMAP=", text ? "R" : "",
 				  text && *text ? "=" : "", text ? text : "",
 				  text && data ? ":" : "", data ? "W" : "",
 				  data && *data ? "=" : "", data ? data : "",
-				  NULL));
+				  brk && (text || data) ? ":" : "",
+				  brk ? "B" : "", NULL));
 }
 
 void ctl_plan(struct ctl_plan *plan, const struct ctl_options *o,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hugectl --explain about text, data and bss: what of the program lies in whole
- * huge pages, from its headers, as the library will find it.
+ * hugectl --explain about text, data, bss and the brk area: what of the program
+ * lies in whole huge pages, from its headers, as the library will find it.
  */
 #include "elf_file.h"
 #include "hugectl.h"
@@ -69,6 +69,15 @@ void ctl_explain_segments(
 		put_kind(buf, &f, "text", HL_PIECE_TEXT, huge_bytes);
 	if (asks(opt, "Ww"))
 		put_kind(buf, &f, "data", HL_PIECE_DATA, huge_bytes);
+	if (asks(opt, "Bb"))
+		hl_buf_printf(buf,
+			LINE_NAME "the brk area, what lies in whole huge pages "
+				  "of %K, as it grows: %s\n",
+			"brk", huge_bytes,
+			opt->morecore == HL_MORECORE_OFF
+				? "malloc of the C library, and sbrk()"
+				: "sbrk() alone, as malloc is on huge pages of "
+				  "its own");
 	if (opt->segments[0] != '\0' && strcmp(opt->segments, "main") != 0)
 		hl_buf_printf(buf,
 			LINE_NAME "of shared objects, too: %s; hugeedit "

@@ -177,10 +177,11 @@ static void say_contradictions(const struct ctl_options *o)
 			"--shm takes the default page size: %s is ignored",
 			o->given[CTL_SHM]);
 	if (o->given[CTL_DISABLE] &&
-		(o->given[CTL_TEXT] || data || bss || o->given[CTL_SEGMENTS]))
+		(o->given[CTL_TEXT] || data || bss || o->given[CTL_BRK] ||
+			o->given[CTL_SEGMENTS]))
 		ctl_say(o, HL_LOG_WARN,
-			"--disable counts: text, data and bss stay where they "
-			"are");
+			"--disable counts: text, data, bss and the brk area "
+			"stay as they are");
 	if (o->given[CTL_THP] && heap && *heap && strcmp(heap, "thp") != 0)
 		ctl_say(o, HL_LOG_WARN, "--thp counts, --heap=%s does not",
 			heap);

@@ -47,6 +47,8 @@
 	X(segment_data_bytes) /* same: data, bss, RELRO */                   \
 	X(segment_data_huge_bytes) /* of it: moved */                        \
 	X(segment_data_lazy_bytes) /* bss: huge where it is touched */       \
+	X(segment_brk_bytes)	   /* the brk area, if looked after */       \
+	X(segment_brk_huge_bytes)  /* of it: on huge pages */                \
 	X(meta_bytes)		   /* our own records */
 
 struct hl_counts {

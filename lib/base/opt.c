@@ -146,16 +146,16 @@ static int parse_node(struct parse *p, const char *value)
 	return copy_text(p->opt->node, sizeof(p->opt->node), value);
 }
 
-/* Up to two letters of R and W, in any case, with "=SIZE" behind. */
+/* Up to three letters of R, W and B, in any case, with "=SIZE" behind. */
 static int check_elfmap_part(const char *part, size_t length)
 {
 	char text[64];
 	size_t letters = 0;
 	size_t bytes;
 
-	while (letters < length && strchr("RWrw", part[letters]))
+	while (letters < length && strchr("RWBrwb", part[letters]))
 		letters++;
-	if (letters == 0 || letters > 2)
+	if (letters == 0 || letters > 3)
 		return -EINVAL;
 	if (letters == length)
 		return 0;
@@ -351,7 +351,7 @@ X("HUGETLB_MMAP", parse_mmap, "thp|yes|SIZE|no", "no", \
 X("HUGETLB_SHM", parse_shm, "yes|no", "no", \
 	"Backs System V shared memory segments, and large shared anonymous mappings, with huge pages.") \
 X("HUGETLB_ELFMAP", parse_elfmap, "no|R|W|RW|R=SIZE:W=SIZE", "no", \
-	"Segments that move to huge pages at start: text (R), data and bss (W).") \
+	"Segments that move to huge pages at start: text (R), data and bss (W); with B the brk area, too.") \
 X("HUGETLB_SEGMENTS", parse_segments, "main|all|NAME[,NAME...]", "main", \
 	"Whose segments HUGETLB_ELFMAP is about: the program's, those of all shared objects too, or of those named.") \
 X("HUGETLB_FORCE_ELFMAP", parse_force_elfmap, "yes|no", "no", \

@@ -246,6 +246,8 @@ static void carry_over(struct hl_counts *to, const struct hl_counts *from)
 	CARRY(to, from, segment_data_bytes);
 	CARRY(to, from, segment_data_huge_bytes);
 	CARRY(to, from, segment_data_lazy_bytes);
+	CARRY(to, from, segment_brk_bytes);
+	CARRY(to, from, segment_brk_huge_bytes);
 	for (unsigned i = 0; i < HL_RUNG_COUNT_; i++)
 		CARRY(to, from, segment_rung_bytes[i]);
 	for (unsigned i = 0; i < HL_STAY_COUNT_; i++)

@@ -119,6 +119,9 @@ static void json_segments(struct hl_json *json, const struct hl_counts *c)
 		hl_report_get(&c->segment_data_huge_bytes));
 	hl_json_u64(json, "data_lazy_bytes",
 		hl_report_get(&c->segment_data_lazy_bytes));
+	hl_json_u64(json, "brk_bytes", hl_report_get(&c->segment_brk_bytes));
+	hl_json_u64(json, "brk_huge_bytes",
+		hl_report_get(&c->segment_brk_huge_bytes));
 	hl_json_begin_object(json, "stayed_bytes");
 	for (unsigned i = 0; i < HL_STAY_COUNT_; i++)
 		hl_json_u64(json, hl_stay_name((enum hl_stay)i),

@@ -201,6 +201,20 @@ static void text_segments(struct hl_buf *out, const struct hl_counts *c)
 	}
 }
 
+/* The brk area, where it is looked after. */
+static void text_brk(struct hl_buf *out, const struct hl_counts *c)
+{
+	uint64_t bytes = hl_report_get(&c->segment_brk_bytes);
+
+	if (bytes == 0)
+		return;
+	hl_buf_puts(out, "  brk area ");
+	put_amount_of(out, "in all", bytes);
+	put_amount_of(out, "on huge pages",
+		hl_report_get(&c->segment_brk_huge_bytes));
+	hl_buf_puts(out, "\n");
+}
+
 static void put_seconds(struct hl_buf *out, uint64_t us)
 {
 	hl_buf_printf(out, "%llu.%02u s", (unsigned long long)(us / 1000000),
@@ -277,6 +291,7 @@ void hl_report_text(struct hl_buf *out, const struct hl_report_process *p,
 		&end);
 	text_by(out, counts);
 	text_segments(out, counts);
+	text_brk(out, counts);
 	text_events(out, counts);
 	if (flags & HL_REPORT_PICTURE)
 		text_picture(out, counts, flags);

@@ -35,38 +35,49 @@ static bool is_our_block(const void *p)
 	return hl_pagemap_get(p) != NULL;
 }
 
+/* libc may have grown its heap for it. */
+static void *passed_on(void *block)
+{
+	hl_preload_see_break();
+	return block;
+}
+
 static HL_COLD void *slow_malloc(size_t bytes)
 {
-	return is_passed_on() ? hl_next.malloc(bytes) : hl_malloc(bytes);
+	return is_passed_on() ? passed_on(hl_next.malloc(bytes))
+			      : hl_malloc(bytes);
 }
 
 static HL_COLD void *slow_calloc(size_t count, size_t bytes)
 {
-	return is_passed_on() ? hl_next.calloc(count, bytes)
+	return is_passed_on() ? passed_on(hl_next.calloc(count, bytes))
 			      : hl_calloc(count, bytes);
 }
 
 static HL_COLD void *slow_realloc(void *p, size_t bytes)
 {
-	return is_passed_on() && !is_our_block(p) ? hl_next.realloc(p, bytes)
-						  : hl_realloc(p, bytes);
+	return is_passed_on() && !is_our_block(p)
+		       ? passed_on(hl_next.realloc(p, bytes))
+		       : hl_realloc(p, bytes);
 }
 
 static HL_COLD void slow_free(void *p)
 {
 	if (p == NULL)
 		return;
-	if (is_passed_on() && !is_our_block(p))
+	if (is_passed_on() && !is_our_block(p)) {
 		hl_next.free(p);
-	else
+		hl_preload_see_break();
+	} else {
 		hl_free(p);
+	}
 }
 
 static void *aligned(size_t align, size_t bytes)
 {
 	if (hl_preload_is_ours() || !is_passed_on())
 		return hl_memalign(align, bytes);
-	return hl_next.memalign(align, bytes);
+	return passed_on(hl_next.memalign(align, bytes));
 }
 
 HL_EXPORT void *malloc(size_t bytes)

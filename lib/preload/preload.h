@@ -45,6 +45,9 @@ void *hl_next_function(const char *name);
 /* The same for the C++ runtime that serves the code at `caller`. */
 void *hl_next_cxx_function(const char *name, const void *caller);
 
+/* libc's malloc may have moved the break (brk.c). */
+void hl_preload_see_break(void);
+
 /*
  * Takes ourselves out of envp, in place: our entry of LD_PRELOAD and our
  * variables. path: how the dynamic linker calls this object.

@@ -25,6 +25,7 @@
 #include "heap/report.h"
 #include "heap/setup.h"
 #include "region/mapping.h"
+#include "segment/brk.h"
 #include "segment/segment.h"
 #include "system/sys.h"
 
@@ -168,5 +169,6 @@ __attribute__((destructor(101))) static void finish(void)
 	if (hl_opt.report[0] == '\0')
 		return;
 	hl_heap_sample(true);
+	hl_brk_sample();
 	hl_report_finish();
 }

@@ -10,15 +10,17 @@
 #include "hugetlbfs2.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #define FLAGS                                                              \
 	(HTLB_SEGMENTS_TEXT | HTLB_SEGMENTS_DATA | HTLB_SEGMENTS_PRIVATE | \
-		HTLB_SEGMENTS_ALL_BSS)
+		HTLB_SEGMENTS_ALL_BSS | HTLB_SEGMENTS_BRK)
+#define WHAT (HTLB_SEGMENTS_TEXT | HTLB_SEGMENTS_DATA | HTLB_SEGMENTS_BRK)
 
 /* What every caller has; a later version may make the structs longer. */
 #define OPTIONS_V1_BYTES sizeof(struct htlb_segments_options)
-#define RESULT_V1_BYTES	 sizeof(struct htlb_segments_result)
+#define RESULT_V1_BYTES	 offsetof(struct htlb_segments_result, brk_bytes)
 
 static int read_options(
 	const struct htlb_segments_options *o, struct hl_segment_want *want)
@@ -34,9 +36,10 @@ static int read_options(
 		return -EINVAL;
 	if (o->page_bytes != 0 && !hl_is_pow2(o->page_bytes))
 		return -EINVAL;
-	if ((o->flags & (HTLB_SEGMENTS_TEXT | HTLB_SEGMENTS_DATA)) != 0) {
+	if ((o->flags & WHAT) != 0) {
 		want->text = (o->flags & HTLB_SEGMENTS_TEXT) != 0;
 		want->data = (o->flags & HTLB_SEGMENTS_DATA) != 0;
+		want->brk = (o->flags & HTLB_SEGMENTS_BRK) != 0;
 	}
 	want->names = o->objects;
 	want->text_page_bytes = o->page_bytes;
@@ -55,14 +58,17 @@ static void hand_out(
 		.data_huge_bytes = r->data_huge_bytes,
 		.data_lazy_bytes = r->data_lazy_bytes,
 		.partial_bytes = r->stay_bytes[HL_STAY_PARTIAL],
+		.brk_bytes = r->brk_bytes,
+		.brk_huge_bytes = r->brk_huge_bytes,
 	};
+	size_t known = HL_MIN(out->size, sizeof(own));
 	char *to = (char *)out;
 
 	for (unsigned i = 0; i < HL_RUNG_COUNT_; i++)
 		own.text_huge_bytes += r->rung_bytes[i];
 	memcpy(to + sizeof(size_t), (const char *)&own + sizeof(size_t),
-		sizeof(own) - sizeof(size_t));
-	memset(to + sizeof(own), 0, out->size - sizeof(own));
+		known - sizeof(size_t));
+	memset(to + known, 0, out->size - known);
 }
 
 HL_EXPORT int htlb_segments_remap(const struct htlb_segments_options *options,

@@ -27,8 +27,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-#define MINCORE_PAGES 1024u
-#define SIGSET_BYTES  8
+#define SIGSET_BYTES 8
 
 /* The copy stands at `at`; 0, or -errno and nothing has changed. */
 static int copy_and_swap(char *at, uintptr_t from, size_t bytes, int prot)
@@ -71,24 +70,6 @@ static int copy_range(
 	return err;
 }
 
-static bool is_touched(const struct hl_mover *m, uintptr_t at)
-{
-	unsigned char vec[MINCORE_PAGES];
-	size_t step = MINCORE_PAGES * m->base_bytes;
-
-	for (size_t done = 0; done < m->huge_bytes; done += step) {
-		size_t bytes = HL_MIN(step, m->huge_bytes - done);
-
-		if (hl_os->mincore((void *)(at + done), bytes, vec))
-			return false;
-		for (size_t i = 0; i < bytes / m->base_bytes; i++) {
-			if (vec[i] & 1)
-				return true;
-		}
-	}
-	return false;
-}
-
 /* bss behind the copied part. */
 static void advise(struct hl_mover *m, uintptr_t from, uintptr_t to)
 {
@@ -96,7 +77,7 @@ static void advise(struct hl_mover *m, uintptr_t from, uintptr_t to)
 		return;
 	(void)hl_os->madvise((void *)from, to - from, MADV_HUGEPAGE);
 	for (uintptr_t at = from; at < to; at += m->huge_bytes) {
-		if (is_touched(m, at) &&
+		if (hl_look_is_touched(at, m->huge_bytes, m->base_bytes) &&
 			hl_os->madvise(
 				(void *)at, m->huge_bytes, MADV_COLLAPSE) == 0)
 			continue;

@@ -7,6 +7,7 @@
 #include "segment/mover.h"
 
 #include "base/syscall.h"
+#include "system/os.h"
 #include "system/sys.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+#define MINCORE_PAGES 1024u
 
 struct look {
 	uintptr_t from, to;
@@ -76,6 +79,24 @@ bool hl_look_is_free(struct hl_mover *m, uintptr_t from, uintptr_t to)
 	return from >= to || (hl_maps_visit(&hl_root_real, 0, m->scratch,
 				      sizeof(m->scratch), see, &look) >= 0 &&
 				     sight.mapped_bytes == 0);
+}
+
+bool hl_look_is_touched(uintptr_t from, size_t bytes, size_t base_bytes)
+{
+	unsigned char vec[MINCORE_PAGES];
+	size_t step = MINCORE_PAGES * base_bytes;
+
+	for (size_t done = 0; done < bytes; done += step) {
+		size_t part = HL_MIN(step, bytes - done);
+
+		if (hl_os->mincore((void *)(from + done), part, vec))
+			return false;
+		for (size_t i = 0; i < part / base_bytes; i++) {
+			if (vec[i] & 1)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* A directory has two links of its own and one from each below it. */

@@ -6,6 +6,7 @@
  *
  * Objects that never move: this one, whose code does the move, and the vdso.
  */
+#include "segment/brk.h"
 #include "segment/segment.h"
 #include "segment/text.h"
 
@@ -188,6 +189,18 @@ static void count(const struct hl_segment_result *r)
 		hl_count_add(&c->segment_stay_bytes[i], r->stay_bytes[i]);
 }
 
+static void move_brk(const struct hl_mover *m)
+{
+	const struct hl_counts *c = hl_counts();
+
+	if (hl_brk_start(m->base_bytes, m->huge_bytes))
+		return;
+	m->result->brk_bytes = atomic_load_explicit(
+		&c->segment_brk_bytes, memory_order_relaxed);
+	m->result->brk_huge_bytes = atomic_load_explicit(
+		&c->segment_brk_huge_bytes, memory_order_relaxed);
+}
+
 int hl_segments_move(
 	const struct hl_segment_want *want, struct hl_segment_result *out)
 {
@@ -207,6 +220,8 @@ int hl_segments_move(
 		if (result.objects == 0)
 			err = -ENOENT;
 	}
+	if (err == 0 && want->brk)
+		move_brk(m);
 	hl_meta_unmap(m, sizeof(*m));
 	if (err)
 		return err;

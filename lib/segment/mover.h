@@ -66,6 +66,8 @@ int hl_look(struct hl_mover *m, uintptr_t from, uintptr_t to, const char *perms,
 	struct hl_sight *out);
 /* True if nothing is mapped in the range. */
 bool hl_look_is_free(struct hl_mover *m, uintptr_t from, uintptr_t to);
+/* True if any base page of the range is in memory. */
+bool hl_look_is_touched(uintptr_t from, size_t bytes, size_t base_bytes);
 /* How many threads the process has; 0: unknown. */
 unsigned hl_look_threads(void);
 

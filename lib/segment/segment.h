@@ -17,6 +17,7 @@
 struct hl_segment_want {
 	bool text;
 	bool data;
+	bool brk; /* what sbrk() gives, now and later: brk.h */
 	/* "main", "all", or names of shared objects with commas between:
 	 * "libc", "libLLVM-14.so.1", "main". NULL and "": main */
 	const char *names;
@@ -37,6 +38,8 @@ struct hl_segment_result {
 	uint64_t data_huge_bytes;	     /* moved */
 	/* bss that gets huge pages where the program touches it */
 	uint64_t data_lazy_bytes;
+	uint64_t brk_bytes;	 /* the brk area */
+	uint64_t brk_huge_bytes; /* of it: on huge pages now */
 };
 
 /*

@@ -4,8 +4,8 @@
  * environment or the marks in the program's headers ask, and again when objects
  * were loaded since.
  *
- * HUGETLB_ELFMAP has parts separated by colons: letters R (text) and W (data
- * and bss), "=SIZE" behind them.
+ * HUGETLB_ELFMAP has parts separated by colons: letters R (text), W (data and
+ * bss) and B (the brk area), "=SIZE" behind them.
  */
 #include "segment/plan.h"
 #include "segment/segment.h"
@@ -42,6 +42,8 @@ static void read_part(
 			want->text_page_bytes = bytes;
 		} else if ((part[i] | 0x20) == 'w') {
 			want->data = true;
+		} else if ((part[i] | 0x20) == 'b') {
+			want->brk = true;
 		}
 	}
 }
@@ -64,7 +66,7 @@ bool hl_segments_wanted(struct hl_segment_want *want)
 		part += length;
 		part += *part == ':';
 	}
-	return want->text || want->data;
+	return want->text || want->data || want->brk;
 }
 
 /* hugeedit's marks, in the headers that the kernel has put before us. */
@@ -134,6 +136,6 @@ void hl_segments_again(void)
 		!want.text || !has_loaded_more())
 		return;
 	/* Data no longer moves: there may be threads. */
-	want.data = false;
+	want.data = want.brk = false;
 	move(&want);
 }

@@ -207,6 +207,12 @@ static void test_elfmap(void **state)
 	assert_string_equal(opt.elfmap, "R");
 	parse(ENV("HUGETLB_ELFMAP=R=2M:W=1G"));
 	assert_string_equal(opt.elfmap, "R=2M:W=1G");
+	parse(ENV("HUGETLB_ELFMAP=RWB"));
+	assert_string_equal(opt.elfmap, "RWB");
+	parse(ENV("HUGETLB_ELFMAP=R=2M:b"));
+	assert_string_equal(opt.elfmap, "R=2M:b");
+	parse(ENV("HUGETLB_ELFMAP=RWBR"));
+	assert_string_equal(opt.elfmap, "");
 	parse(ENV("HUGETLB_ELFMAP=no"));
 	assert_string_equal(opt.elfmap, "");
 	parse(ENV("HUGETLB_ELFMAP=X"));
