@@ -29,6 +29,8 @@ const struct ctl_option_doc ctl_option_docs[] = {
 		"whose: the program's, all shared objects' too, or those of these"},
 	{CTL_SHARE_TEXT, "share-text", 0, CTL_ARG_NONE, NULL,
 		"share the huge pages of text between processes"},
+	{CTL_PERF_MAP, "perf-map", 0, CTL_ARG_NONE, NULL,
+		"names of moved text in /tmp/perf-PID.map, for profilers attached later"},
 	{CTL_DISABLE, "disable", 0, CTL_ARG_NONE, NULL,
 		"leave text, data and bss where they are"},
 	{CTL_NO_RESERVE, "no-reserve", 0, CTL_ARG_NONE, NULL,

@@ -360,6 +360,8 @@ void ctl_plan(struct ctl_plan *plan, const struct ctl_options *o,
 				  o->given[CTL_SEGMENTS], NULL));
 	if (o->given[CTL_SHARE_TEXT])
 		set(plan, "HUGETLB_SHARE=1");
+	if (o->given[CTL_PERF_MAP])
+		set(plan, "HUGETLB_PERF_MAP=yes");
 	if (o->given[CTL_NODE])
 		set(plan, ctl_join(arena, "HUGETLB_NODE=", o->given[CTL_NODE],
 				  NULL));

@@ -37,7 +37,7 @@ static bool is_short(const struct ctl_options *o)
 	static const unsigned char slow[] = {CTL_REPORT, CTL_EXPLAIN,
 		CTL_DRY_RUN, CTL_HELP, CTL_VERSION, CTL_NODE, CTL_TEXT,
 		CTL_DATA, CTL_BSS, CTL_BRK, CTL_SEGMENTS, CTL_SHARE_TEXT,
-		CTL_SHM, CTL_MMAP, CTL_THP};
+		CTL_PERF_MAP, CTL_SHM, CTL_MMAP, CTL_THP};
 
 	for (size_t i = 0; i < HL_ARRAY_SIZE(slow); i++) {
 		if (o->given[slow[i]])

@@ -309,6 +309,7 @@ FIELD_PARSER(heap_max, hl_parse_size(value, &p->opt->heap_max_bytes))
 FIELD_PARSER(no_children, hl_parse_bool(value, &p->opt->no_children))
 FIELD_PARSER(harden, hl_parse_bool(value, &p->opt->harden))
 FIELD_PARSER(shrink, hl_parse_bool(value, &p->opt->heap_shrink))
+FIELD_PARSER(perf_map, hl_parse_bool(value, &p->opt->perf_map))
 FIELD_PARSER(force_elfmap, hl_parse_bool(value, &p->opt->force_elfmap))
 FIELD_PARSER(minimal_copy, hl_parse_bool(value, &p->opt->minimal_copy))
 FIELD_PARSER(share, hl_parse_bool(value, &p->opt->share))
@@ -362,6 +363,8 @@ X("HUGETLB_SHARE", parse_share, "1|0", "1", \
 	"Shares the huge pages of text between processes, by files that stay, where the address allows it.") \
 X("HUGETLB_SHARE_PATH", parse_share_path, "DIRECTORY", "/dev/shm/libhugetlbfs2-UID", \
 	"Where the files of shared text are kept: on tmpfs, the user's own.") \
+X("HUGETLB_PERF_MAP", parse_perf_map, "yes|no", "no", \
+	"Moves text that processes cannot share so that profilers that are attached later find names, in /tmp/perf-PID.map.") \
 X("HUGETLB_DEFAULT_PAGE_SIZE", parse_default_page_size, "SIZE", \
 	"the kernel's default", \
 	"Huge page size used where none is asked for.") \

@@ -58,6 +58,7 @@ struct hl_opt {
 	bool minimal_copy; /* HUGETLB_MINIMAL_COPY, default true */
 	bool share;	   /* HUGETLB_SHARE, default true */
 	char share_path[1024];
+	bool perf_map;	    /* HUGETLB_PERF_MAP */
 	char mmap[32];	    /* HUGETLB_MMAP: "thp", "yes", a size, or "" */
 	char path[1024];    /* HUGETLB_PATH: mounts, separated by colons */
 	char report[256];   /* HUGETLB_REPORT: shared report file, of hugectl */

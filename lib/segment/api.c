@@ -29,6 +29,7 @@ static int read_options(
 		.text = true,
 		.no_shared = !hl_opt.share,
 		.share_path = hl_opt.share_path,
+		.perf_map = hl_opt.perf_map,
 	};
 	if (!o)
 		return 0;

@@ -24,6 +24,7 @@ struct hl_segment_want {
 	size_t text_page_bytes; /* of the pool; 0: what THP has */
 	bool marked_only;	/* segments with hugeedit's mark, no others */
 	bool no_shared;		/* no named shadow, whatever is possible */
+	bool perf_map;		/* private text with names for profilers */
 	bool all_bss;		/* populate bss, not only where it is touched */
 	bool once;		/* objects that were not looked at so before */
 	const char *share_path; /* directory of shadows; NULL and "": default */

@@ -56,6 +56,7 @@ bool hl_segments_wanted(struct hl_segment_want *want)
 		.names = hl_opt.segments,
 		.no_shared = !hl_opt.share,
 		.share_path = hl_opt.share_path,
+		.perf_map = hl_opt.perf_map,
 		.all_bss = !hl_opt.minimal_copy,
 		.once = true,
 	};

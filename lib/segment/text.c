@@ -173,16 +173,31 @@ static int rung_collapse(struct hl_mover *m, uintptr_t from, uintptr_t to)
 
 /* ---- the ladder ---- */
 
-static const struct {
+struct way {
 	enum hl_rung rung;
 	hl_rung_function *try;
-} ladder[] = {
+};
+
+static const struct way ladder[] = {
 	{HL_RUNG_COLLAPSE, rung_collapse},
 	{HL_RUNG_SHARED, hl_rung_shared},
 	{HL_RUNG_PRIVATE, hl_rung_private},
 	{HL_RUNG_HUGETLB, hl_rung_hugetlb},
 	{HL_RUNG_ANON, hl_rung_anon},
 };
+
+/*
+ * A profiler that is attached later looks into the map only for memory of no
+ * file: a mapping named "/memfd:..." is a file to it, one that it cannot open.
+ */
+static const struct way ladder_for_map[] = {
+	{HL_RUNG_COLLAPSE, rung_collapse},
+	{HL_RUNG_SHARED, hl_rung_shared},
+	{HL_RUNG_ANON, hl_rung_anon},
+	{HL_RUNG_PRIVATE, hl_rung_private},
+	{HL_RUNG_HUGETLB, hl_rung_hugetlb},
+};
+_Static_assert(sizeof(ladder_for_map) == sizeof(ladder), "the same ways");
 
 /* What is left of [from, to), by one way. True if anything moved. */
 static bool try_rung(struct hl_mover *m, hl_rung_function *try, uintptr_t from,
@@ -259,6 +274,7 @@ static void try_asked_size(
 static void climb(
 	struct hl_mover *m, const struct hl_piece *piece, uint64_t already)
 {
+	const struct way *way = m->want->perf_map ? ladder_for_map : ladder;
 	uint64_t whole = hl_piece_huge_bytes(piece), seen = already, own = 0;
 
 	m->result->rung_bytes[HL_RUNG_ALREADY] += already;
@@ -267,9 +283,8 @@ static void climb(
 	memset(m->done, 0, sizeof(m->done));
 	try_asked_size(m, piece, &seen);
 	for (size_t i = 0; i < HL_ARRAY_SIZE(ladder) && seen < whole; i++) {
-		if (try_rung(
-			    m, ladder[i].try, piece->huge_from, piece->huge_to))
-			count_rung(m, piece, ladder[i].rung, &seen);
+		if (try_rung(m, way[i].try, piece->huge_from, piece->huge_to))
+			count_rung(m, piece, way[i].rung, &seen);
 	}
 	for (uintptr_t at = piece->huge_from; at < piece->huge_to;
 		at += m->huge_bytes)

@@ -40,6 +40,7 @@ WAYS = {
     'fixed-linked-together': ['-fno-pie', '-no-pie', *LINKED,
                               '-Wl,-z,noseparate-code'],
 }
+FOR_LONG = '100000000000'   # turns of a spin that is ended from outside
 FULL = os.environ.get('HL_PROGRAMS_FULL') == '1'
 FORBIDDEN, ALLOW, ERRNO = 'forbidden', 0x7fff0000, 0x00050000
 PR_SET_MDWE, PR_SET_THP_DISABLE = 65, 41
@@ -496,12 +497,13 @@ class Symbols(Base):
         if not shutil.which('perf'):
             self.skipTest('perf cannot be used here')
         with s.Shadows() as shadows:
-            run = s.Running([f'{WHERE}/fixed-linked', 'spin'], ['--text'],
+            run = s.Running([f'{WHERE}/fixed-linked', 'spin', FOR_LONG], ['--text'],
                             s.environment(shadows))
             time.sleep(0.4)
             data = f'{WHERE}/attached.data'
             done = self.perf('record', '-q', '-e', 'cpu-clock', '-o', data, '-p',
                              str(run.program()), '--', 'sleep', '0.3', env=env)
+            run.process.kill()
             run.finish('')
             if done.returncode:
                 self.skipTest('perf cannot be used here')

@@ -14,10 +14,10 @@
 #include <thread>
 #include <unistd.h>
 
-#define PAD(n)                                                                 \
-	__attribute__((used, noinline)) static void pad##n()                   \
-	{                                                                      \
-		__asm__ volatile(".skip 1500000,0x90");                        \
+#define PAD(n)                                               \
+	__attribute__((used, noinline)) static void pad##n() \
+	{                                                    \
+		__asm__ volatile(".skip 1500000,0x90");      \
 	}
 
 static const size_t WORDS = 1536 << 10;
@@ -130,7 +130,8 @@ int main(int argc, char **argv)
 	if (strcmp(what, "crash") == 0)
 		crash_here(nullptr);
 	if (strcmp(what, "spin") == 0)
-		printf("%ld\n", spin_here(700000000));
+		printf("%ld\n",
+			spin_here(argc > 2 ? atol(argv[2]) : 700000000));
 	if (strcmp(what, "wait") == 0)
 		while (getchar() >= 0)
 			;

@@ -44,6 +44,7 @@ SETS = [
     ('--bss=2M --brk', {'HUGETLB_ELFMAP': 'W=2M:B'}),
     ('--brk --segments=all', {'HUGETLB_ELFMAP': 'B', 'HUGETLB_SEGMENTS': 'all'}),
     ('--brk --disable', {'HUGETLB_ELFMAP': 'no'}),
+    ('--text --perf-map', {'HUGETLB_ELFMAP': 'R', 'HUGETLB_PERF_MAP': 'yes'}),
     ('--disable', {'HUGETLB_ELFMAP': 'no'}),
     ('--text --disable', {'HUGETLB_ELFMAP': 'no'}),
     ('--segments=all', {'HUGETLB_ELFMAP': 'R', 'HUGETLB_SEGMENTS': 'all'}),

@@ -48,7 +48,7 @@ static void check_defaults(const struct hl_opt *o)
 	assert_string_equal(o->share_path, "");
 	assert_string_equal(o->features, "");
 	assert_false(o->no_children || o->harden || o->shm || o->force_elfmap);
-	assert_true(o->share);
+	assert_true(o->share && !o->perf_map);
 	assert_false(o->elfmap_off || o->no_reserve || o->no_prefault);
 	assert_true(o->minimal_copy && o->heap_shrink);
 	assert_false(o->debug);
@@ -239,9 +239,10 @@ static void test_the_rest(void **state)
 		"HUGETLB_FEATURES=no_map_hugetlb", "HUGETLB_DECAY_MS=0",
 		"HUGETLB_FORCE_ELFMAP=yes", "HUGETLB_MINIMAL_COPY=no",
 		"HUGETLB_MORECORE_HEAPBASE=7f0000000000",
-		"HUGETLB_MORECORE_SHRINK=no"));
+		"HUGETLB_MORECORE_SHRINK=no", "HUGETLB_PERF_MAP=yes"));
 	assert_true(opt.no_children && opt.harden && opt.no_reserve);
 	assert_true(opt.no_prefault && opt.share && opt.force_elfmap);
+	assert_true(opt.perf_map);
 	assert_false(opt.minimal_copy || opt.heap_shrink);
 	assert_string_equal(opt.share_path, "/s");
 	assert_string_equal(opt.path, "/a:/b");
