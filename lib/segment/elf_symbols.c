@@ -128,27 +128,23 @@ const Elf64_Shdr *hl_elf_section(const struct hl_elf *elf, const char *name)
 	return NULL;
 }
 
-static const Elf64_Shdr *find_symbols(const struct hl_elf *elf)
+static const Elf64_Shdr *find_symbols(const struct hl_elf *elf, uint32_t type)
 {
-	static const uint32_t types[] = {SHT_SYMTAB, SHT_DYNSYM};
+	for (size_t i = 1; i < elf->count; i++) {
+		const Elf64_Shdr *s = &elf->sections[i];
 
-	for (size_t k = 0; k < HL_ARRAY_SIZE(types); k++) {
-		for (size_t i = 1; i < elf->count; i++) {
-			const Elf64_Shdr *s = &elf->sections[i];
-
-			if (s->sh_type == types[k] &&
-				s->sh_entsize == sizeof(Elf64_Sym) &&
-				s->sh_size >= 2 * sizeof(Elf64_Sym) &&
-				s->sh_link < elf->count)
-				return s;
-		}
+		if (s->sh_type == type && s->sh_entsize == sizeof(Elf64_Sym) &&
+			s->sh_size >= 2 * sizeof(Elf64_Sym) &&
+			s->sh_link < elf->count)
+			return s;
 	}
 	return NULL;
 }
 
-int hl_elf_symbols(const struct hl_elf *elf, struct hl_elf_symbols *out)
+static int read_symbols(
+	const struct hl_elf *elf, uint32_t type, struct hl_elf_symbols *out)
 {
-	const Elf64_Shdr *table = find_symbols(elf), *strings;
+	const Elf64_Shdr *table = find_symbols(elf, type), *strings;
 	struct hl_elf_symbols r;
 	void *p;
 	int err;
@@ -171,6 +167,32 @@ int hl_elf_symbols(const struct hl_elf *elf, struct hl_elf_symbols *out)
 	r.strings = p;
 	*out = r;
 	return 0;
+}
+
+static int separate_symbols(
+	const struct hl_elf *elf, struct hl_elf_symbols *out)
+{
+	struct hl_elf debug;
+	int fd = hl_elf_debug_file(elf);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = hl_elf_open(&debug, fd);
+	if (err == 0) {
+		err = read_symbols(&debug, SHT_SYMTAB, out);
+		hl_elf_close(&debug);
+	}
+	(void)hl_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	return err;
+}
+
+int hl_elf_symbols(const struct hl_elf *elf, struct hl_elf_symbols *out)
+{
+	if (read_symbols(elf, SHT_SYMTAB, out) == 0 ||
+		separate_symbols(elf, out) == 0)
+		return 0;
+	return read_symbols(elf, SHT_DYNSYM, out);
 }
 
 void hl_elf_symbols_free(struct hl_elf_symbols *symbols)

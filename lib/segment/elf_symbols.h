@@ -33,9 +33,17 @@ int hl_elf_open(struct hl_elf *elf, int fd);
 void hl_elf_close(struct hl_elf *elf);
 /* NULL if there is none of that name. */
 const Elf64_Shdr *hl_elf_section(const struct hl_elf *elf, const char *name);
-/* .symtab, else .dynsym; -ENOENT without either. */
+/*
+ * .symtab, else that of the separate debug file, else .dynsym; -ENOENT without
+ * any.
+ */
 int hl_elf_symbols(const struct hl_elf *elf, struct hl_elf_symbols *out);
 void hl_elf_symbols_free(struct hl_elf_symbols *symbols);
+/*
+ * Of a file without .symtab: a descriptor of the separate file that has it, of
+ * the same build-id (debug_file.c); -ENOENT: none.
+ */
+int hl_elf_debug_file(const struct hl_elf *elf);
 /* The build-id of a note section; returns its length, 0 if there is none. */
 size_t hl_elf_build_id(const struct hl_elf *elf, uint8_t *out, size_t capacity);
 /* [offset, offset + bytes) of the file, all of it: 0 or -errno. */

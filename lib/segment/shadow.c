@@ -82,6 +82,23 @@ static void make_name(struct shadow *s)
 		(int)hl_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0));
 }
 
+/* A debug file that comes later makes for a shadow with names. */
+static void identify_names(struct shadow *s)
+{
+	int fd = hl_elf_debug_file(&s->original);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (hl_syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0) {
+		s->key.debug_inode = st.st_ino;
+		s->key.debug_mtime_ns =
+			(int64_t)st.st_mtim.tv_sec * 1000000000 +
+			st.st_mtim.tv_nsec;
+	}
+	close_file(fd);
+}
+
 static int make_key(
 	struct hl_mover *m, struct shadow *s, uintptr_t from, uintptr_t to)
 {
@@ -108,6 +125,7 @@ static int make_key(
 		key->placed = m->huge_bytes;
 	key->build_id_bytes = (uint32_t)hl_elf_build_id(
 		&s->original, key->build_id, sizeof(key->build_id));
+	identify_names(s);
 	hl_buf_init(&buf, link, sizeof(link));
 	hl_buf_printf(&buf, "/proc/self/fd/%d", m->source.fd);
 	n = hl_syscall(SYS_readlinkat, AT_FDCWD, (long)link,

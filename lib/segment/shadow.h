@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 #define HL_SHADOW_MAGIC	    0x776f646168736c68u /* "hlshadow" */
-#define HL_SHADOW_VERSION   1u
+#define HL_SHADOW_VERSION   2u
 #define HL_SHADOW_SUM_BYTES HL_GIB
 #define HL_SHADOW_ID_BYTES  20
 #define HL_SHADOW_PATH	    1024
@@ -32,6 +32,9 @@ struct hl_shadow_key {
 	uint64_t from, to; /* link addresses of the text, whole huge pages */
 	uint64_t offset;   /* of it in the original */
 	uint64_t placed;   /* of it in the shadow */
+	/* Where the names come from, if not from the original. */
+	uint64_t debug_inode;
+	int64_t debug_mtime_ns;
 	uint8_t build_id[64];
 	char original[HL_SHADOW_PATH]; /* path of the original */
 };
