@@ -48,6 +48,8 @@ static int see(const struct hl_map_record *r, void *arg)
 	out->mapped_bytes += to - from;
 	if (strcmp(r->perms, look->perms) != 0)
 		out->outside_bytes += to - from;
+	if (r->bt)
+		out->guarded_bytes += to - from;
 	out->anon_bytes += r->anon_bytes;
 	out->huge_bytes += r->anon_huge_bytes + r->shmem_huge_bytes +
 			   r->file_huge_bytes + r->shared_hugetlb_bytes +

@@ -34,6 +34,7 @@ struct hl_mover {
 	size_t pool_bytes; /* of the pool's pages for text; 0: none */
 	bool one_thread;
 	bool is_main;
+	bool guarded;	  /* the text in hand has its branch targets checked */
 	uintptr_t own[2]; /* code that does the move */
 	/* The object in hand */
 	const struct dl_phdr_info *object;
@@ -53,6 +54,7 @@ struct hl_mover {
 struct hl_sight {
 	uint64_t mapped_bytes;	/* of the range */
 	uint64_t outside_bytes; /* of the range, without the right protection */
+	uint64_t guarded_bytes; /* of the range: branch targets are checked */
 	uint64_t anon_bytes;	/* in mappings that touch the range */
 	uint64_t huge_bytes;	/* the same: on huge pages of any kind */
 	bool one_file;		/* contiguous, of one file */
@@ -73,6 +75,8 @@ unsigned hl_look_threads(void);
 
 /* ---- place.c: mappings beside the program, and the swap ---- */
 
+/* PROT_* of text; guarded: with arm64's PROT_BTI. */
+int hl_place_protection(bool guarded);
 /* Aligned address space, PROT_NONE, for the caller to map over. */
 int hl_place_reserve(
 	struct hl_mover *m, size_t bytes, size_t align, char **out);

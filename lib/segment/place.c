@@ -31,6 +31,22 @@
 #define MADV_POPULATE_READ 22
 #endif
 
+/* arm64; elsewhere the bit may mean something else. */
+#if defined(__aarch64__)
+#define GUARD 0x10
+#else
+#define GUARD 0
+#endif
+
+/*
+ * The dynamic linker sets it where a file's notes allow it, on the mapping: a
+ * new one would be without, and no branch would be checked any more.
+ */
+int hl_place_protection(bool guarded)
+{
+	return PROT_READ | PROT_EXEC | (guarded ? GUARD : 0);
+}
+
 int hl_place_reserve(struct hl_mover *m, size_t bytes, size_t align, char **out)
 {
 	uintptr_t at, start;
@@ -84,8 +100,9 @@ int hl_place_text(struct hl_mover *m, int fd, uint64_t offset, size_t bytes,
 	size_t align, char **out)
 {
 	char *at;
-	int err = map_file(m, fd, offset, bytes, align, PROT_READ | PROT_EXEC,
-		MAP_PRIVATE | MAP_NORESERVE, &at);
+	int err = map_file(m, fd, offset, bytes, align,
+		hl_place_protection(m->guarded), MAP_PRIVATE | MAP_NORESERVE,
+		&at);
 
 	if (err)
 		return err;

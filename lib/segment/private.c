@@ -145,7 +145,8 @@ static int fill_anonymous(
 	if (err == 0)
 		err = hl_place_copy(m, at, from, bytes);
 	if (err == 0)
-		err = hl_os->mprotect(at, bytes, PROT_READ | PROT_EXEC);
+		err = hl_os->mprotect(
+			at, bytes, hl_place_protection(m->guarded));
 	return err;
 }
 

@@ -336,6 +336,8 @@ void hl_text_move(struct hl_mover *m, const struct hl_piece *given)
 		return;
 	}
 	m->piece = &piece;
+	m->guarded = sight.mapped_bytes > 0 &&
+		     sight.guarded_bytes == sight.mapped_bytes;
 	open_source(m, &piece, &sight);
 	climb(m, &piece, HL_MIN(sight.huge_bytes, hl_piece_huge_bytes(&piece)));
 	close_source(m);

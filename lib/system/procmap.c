@@ -74,6 +74,8 @@ static void parse_flags(const char *at, struct hl_map_record *r)
 			r->ht = true;
 		if (length == 2 && memcmp(at, "nr", 2) == 0)
 			r->nr = true;
+		if (length == 2 && memcmp(at, "bt", 2) == 0)
+			r->bt = true;
 		at += length;
 	}
 }

@@ -321,8 +321,9 @@ static void put_map(struct model_in *in, struct hl_map_record *r, char *name)
 	put_value(in, "Private_Hugetlb", &r->private_hugetlb_bytes);
 	r->ht = model_chance(in, 2);
 	r->nr = model_chance(in, 2);
-	hl_buf_printf(&out, "VmFlags: rd wr%s%s nh\n", r->nr ? " nr" : "",
-		r->ht ? " ht" : "");
+	r->bt = model_chance(in, 2);
+	hl_buf_printf(&out, "VmFlags: rd wr%s%s%s nh\n", r->nr ? " nr" : "",
+		r->ht ? " ht" : "", r->bt ? " bt" : "");
 }
 
 static int check_map(const struct hl_map_record *r, void *arg)
@@ -345,6 +346,7 @@ static int check_map(const struct hl_map_record *r, void *arg)
 	model_equal(r->private_hugetlb_bytes, want->private_hugetlb_bytes);
 	model_equal(r->ht, want->ht);
 	model_equal(r->nr, want->nr);
+	model_equal(r->bt, want->bt);
 	model_equal(strcmp(r->path, names[map_next]), 0);
 	map_next++;
 	seen.maps++;
