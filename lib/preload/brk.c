@@ -4,6 +4,10 @@
  * told, if it looks after the area. libc's malloc moves the break by a name of
  * its own that nobody can interpose, but libc exports where the break is, which
  * malloc.c looks at behind each call that it passes on.
+ *
+ * glibc's sbrk is called by its second name, not looked up: an allocator may
+ * call us under its own lock, and the lookup takes the dynamic linker's, under
+ * which others allocate.
  */
 #include "preload/preload.h"
 
@@ -12,73 +16,51 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* glibc's; musl has neither. */
+/* glibc's; musl has neither, and an area that never moves. */
 extern void *__curbrk HL_WEAK;
 extern void *__sbrk(intptr_t) HL_WEAK;
 
 typedef void *sbrk_function(intptr_t);
-typedef int brk_function(void *);
-
-static bool is_on(void)
-{
-	return hl_unlikely(
-		atomic_load_explicit(&hl_brk_on, memory_order_relaxed));
-}
 
 void hl_preload_see_break(void)
 {
-	if (is_on() && &__curbrk != NULL)
+	if (hl_unlikely(
+		    atomic_load_explicit(&hl_brk_on, memory_order_relaxed)) &&
+		&__curbrk != NULL)
 		hl_brk_see((uintptr_t)__atomic_load_n(
 			&__curbrk, __ATOMIC_RELAXED));
 }
 
-/* An allocator may call in the middle of the lookup's own allocation. */
-static void *next(const char *name, void *_Atomic *found)
+static void *move_by(intptr_t increment)
 {
-	void *f = atomic_load_explicit(found, memory_order_relaxed);
-
-	if (hl_unlikely(f == NULL) && hl_preload_has_tls()) {
-		f = hl_next_function(name);
-		atomic_store_explicit(found, f, memory_order_relaxed);
-	}
-	return f;
-}
-
-HL_EXPORT void *sbrk(intptr_t increment)
-{
-	static void *_Atomic found;
-	sbrk_function *f = (sbrk_function *)next("sbrk", &found);
-	void *before;
+	sbrk_function *f = __sbrk;
 
 	if (f == NULL)
-		f = __sbrk;
+		f = (sbrk_function *)hl_next_function("sbrk");
 	if (f == NULL) {
 		errno = ENOMEM;
 		return (void *)-1;
 	}
-	before = f(increment);
-	if (is_on() && before != (void *)-1)
-		hl_brk_see((uintptr_t)before + (uintptr_t)increment);
+	return f(increment);
+}
+
+HL_EXPORT void *sbrk(intptr_t increment)
+{
+	void *before = move_by(increment);
+
+	hl_preload_see_break();
 	return before;
 }
 
+/* Below its start the kernel leaves the break where it is, which is no error.
+ */
 HL_EXPORT int brk(void *end)
 {
-	static void *_Atomic found;
-	brk_function *f = (brk_function *)next("brk", &found);
-	uintptr_t now;
+	uintptr_t now = (uintptr_t)move_by(0);
 
-	if (f == NULL) {
-		/* By steps, as the lookup cannot be made yet. */
-		now = (uintptr_t)sbrk(0);
-		if (now == UINTPTR_MAX)
-			return -1;
-		return sbrk((intptr_t)((uintptr_t)end - now)) == (void *)-1 ? -1
-									    : 0;
-	}
-	if (f(end) != 0)
+	if (now == UINTPTR_MAX ||
+		move_by((intptr_t)((uintptr_t)end - now)) == (void *)-1)
 		return -1;
-	if (is_on())
-		hl_brk_see((uintptr_t)end);
+	hl_preload_see_break();
 	return 0;
 }

@@ -99,6 +99,13 @@ static void to_and_fro(void)
 		if ((unsigned char *)sbrk(0) != first + bytes)
 			die("the break is elsewhere");
 	}
+	/* Nonsense leaves it where it is. */
+	if (brk(NULL) != 0 || brk((void *)4096) != 0 || brk((void *)-1) != -1 ||
+		errno != ENOMEM || sbrk(INTPTR_MAX) != (void *)-1 ||
+		errno != ENOMEM || (unsigned char *)sbrk(0) != first + bytes)
+		die("the break moved");
+	grow(9 * MIB);
+	check(first, bytes & ~(size_t)7);
 }
 
 static void up_to_a_limit(void)
