@@ -326,6 +326,9 @@ int adm_parse_mounts(struct adm_state *state, struct adm_requests *list,
 int adm_parse_limits(const struct adm_mount_limits *limits);
 /* Without slashes that mean nothing, and without "." in between. */
 char *adm_plain_path(const char *path);
+/* As the kernel shows a mount there: plain, and without symbolic links and
+ * "..". Below --sysroot only plain. */
+char *adm_real_path(const struct adm_state *state, const char *path);
 /* A section [mount PATH]: key = value. */
 int adm_parse_mount_key(const struct adm_state *state, struct adm_mount *mount,
 	const char *from, const char *key, const char *value);

@@ -14,6 +14,8 @@
  */
 #include "hugeadm.h"
 
+#include "base/bitmap.h"
+
 #include <ctype.h>
 
 #define FILE_MAX (16 * HL_MIB)
@@ -54,7 +56,8 @@ static int setting_entry(struct adm_state *state, struct adm_requests *list,
 	size_t page_bytes = 0;
 
 	if (*size != '\0' && (strcmp(section, "thp") != 0 ||
-				     hl_parse_size(size, &page_bytes) != 0))
+				     hl_parse_size(size, &page_bytes) != 0 ||
+				     page_bytes == 0))
 		return tool_usage(
 			"%s: [%s %s]: no such section", from, section, size);
 	if (!key)
@@ -64,6 +67,26 @@ static int setting_entry(struct adm_state *state, struct adm_requests *list,
 		return tool_usage("%s: unknown key \"%s\" of %s%s", from, key,
 			section, page_bytes ? " of a size" : "");
 	return adm_parse_setting(state, list, from, setting, page_bytes, value);
+}
+
+/* What the file does not name is as it is; as the kernel has it for a new one.
+ */
+static void start_mount(
+	struct adm_state *state, struct adm_mount *mount, const char *path)
+{
+	const struct adm_mounted *there;
+
+	mount->path = adm_real_path(state, path);
+	mount->mode = 0755;
+	mount->page_bytes = state->default_bytes;
+	there = adm_mounted_at(state, mount->path, NULL);
+	if (!there)
+		return;
+	mount->mode = there->is.mode;
+	mount->uid = there->is.uid;
+	mount->gid = there->is.gid;
+	if (adm_pool_of(state, there->is.page_bytes))
+		mount->page_bytes = there->is.page_bytes;
 }
 
 static int mount_entry(struct adm_state *state, struct adm_requests *list,
@@ -82,9 +105,7 @@ static int mount_entry(struct adm_state *state, struct adm_requests *list,
 	if (state->default_bytes == 0)
 		return tool_usage("%s: this kernel has no huge pages", from);
 	request = adm_request_add(list, ADM_MOUNT, from);
-	request->mount.path = adm_plain_path(path);
-	request->mount.mode = 0755;
-	request->mount.page_bytes = state->default_bytes;
+	start_mount(state, &request->mount, path);
 	return 0;
 }
 
@@ -94,26 +115,56 @@ static struct {
 	size_t n;
 } seen;
 
-static int once(const char *from, const char *section, const char *name,
-	const char *key)
+static int once(const struct adm_state *state, const char *from,
+	const char *section, const char *name, const char *key)
 {
 	size_t bytes;
 	char *whole;
 
-	/* A size has several names. */
+	/* A size has several names, and so has a place. */
 	if (strcmp(section, "mount") == 0)
-		name = adm_plain_path(name);
+		name = adm_real_path(state, name);
 	else if (hl_parse_size(name, &bytes) == 0)
 		name = tool_text("%zu", bytes);
 	whole = tool_text("%s\n%s\n%s", section, name, key);
 	for (size_t i = 0; i < seen.n; i++) {
 		if (strcmp(seen.at[i], whole) == 0)
-			return tool_usage(
-				"%s: \"%s\" is given twice", from, key);
+			return tool_usage("%s: \"%s\" is given twice", from,
+				*key ? key : name);
 	}
 	seen.at = tool_realloc(seen.at, seen.n + 1, sizeof(*seen.at));
 	seen.at[seen.n++] = whole;
 	return 0;
+}
+
+/* "node 0-1": each of them once. */
+static int nodes_once(const struct adm_state *state, const char *from,
+	const char *size, const char *nodes)
+{
+	uint64_t bits[HL_NODES_MAX / 64];
+	int status =
+		adm_parse_nodes(state, from, nodes + strspn(nodes, " "), bits);
+
+	for (int i = 0; i < state->nodes && !status; i++) {
+		int id = state->node[i].id;
+
+		if (hl_bitmap_test(bits, (size_t)id))
+			status = once(state, from, "pool", size,
+				tool_text("node %d", id));
+	}
+	return status;
+}
+
+static int check_once(const struct adm_state *state, const char *from,
+	const char *section, const char *name, const char *key)
+{
+	if (!key)
+		return strcmp(section, "mount") == 0
+			       ? once(state, from, section, name, "")
+			       : 0;
+	if (strcmp(section, "pool") == 0 && strncmp(key, "node ", 5) == 0)
+		return nodes_once(state, from, name, key + 5);
+	return once(state, from, section, name, key);
 }
 
 int adm_conf_entry(struct adm_state *state, struct adm_requests *list,
@@ -126,7 +177,7 @@ int adm_conf_entry(struct adm_state *state, struct adm_requests *list,
 			     ? tool_text("%zu", state->default_bytes)
 			     : NULL;
 
-	if (key && once(from, section, size ? size : name, key) != 0)
+	if (check_once(state, from, section, size ? size : name, key) != 0)
 		return TOOL_USAGE;
 	if (strcmp(section, "pool") == 0)
 		return pool_entry(state, list, from, name, key, value);

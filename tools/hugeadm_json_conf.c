@@ -50,6 +50,20 @@ static int unknown(const struct entry *e, const struct json_value *v)
 	return tool_usage("%s: unknown member \"%s\"", from(e, v), v->key);
 }
 
+/* Members of that object are of these, and none is there twice. */
+static int check_members(const struct entry *e, const struct json_value *object,
+	const char *const *names)
+{
+	for (const struct json_value *v = object->child; v; v = v->next) {
+		if (!is_one_of(v->key, names))
+			return unknown(e, v);
+		if (json_member(object, v->key) != v)
+			return tool_usage("%s: \"%s\" is given twice",
+				from(e, v), v->key);
+	}
+	return 0;
+}
+
 /* page_bytes of a pool, a THP size or a mount, as text. */
 static char *page_size(const struct entry *e, const struct json_value *object)
 {
@@ -66,7 +80,9 @@ static char *page_size(const struct entry *e, const struct json_value *object)
 static int put_nodes(const struct entry *e, const struct json_value *nodes,
 	const char *size, uint64_t *sum, bool *any)
 {
-	int status = 0;
+	static const char *const told[] = {
+		"node", "minimum", "current", "free", "surplus", NULL};
+	int status = nodes ? need(e, nodes, JSON_ARRAY, "an array") : 0;
 
 	*any = nodes && nodes->child && nodes->child->next;
 	for (const struct json_value *n = *any ? nodes->child : NULL;
@@ -74,6 +90,9 @@ static int put_nodes(const struct entry *e, const struct json_value *nodes,
 		const struct json_value *min = json_member(n, "minimum");
 		uint64_t node, pages;
 
+		status = check_members(e, n, told);
+		if (status)
+			return status;
 		if (!json_u64(json_member(n, "node"), &node) ||
 			!json_u64(min, &pages))
 			return tool_usage(
@@ -105,11 +124,10 @@ static int put_pool(const struct entry *e, const struct json_value *pool)
 
 	if (status)
 		return status;
+	status = check_members(e, pool, told);
+	if (status)
+		return status;
 	size = page_size(e, pool);
-	for (const struct json_value *v = pool->child; v; v = v->next) {
-		if (!is_one_of(v->key, told))
-			return unknown(e, v);
-	}
 	if (!size)
 		return TOOL_USAGE;
 	min = json_member(pool, "minimum");
@@ -195,6 +213,20 @@ static int put_mount_member(
 	return unknown(e, v);
 }
 
+/* Of mounts at one place --json lists all, and the last is what one sees. */
+static bool is_covered(
+	const struct json_value *mount, const struct json_value *path)
+{
+	while ((mount = mount->next)) {
+		const struct json_value *other = json_member(mount, "path");
+
+		if (other && other->type == JSON_STRING &&
+			strcmp(other->text, path->text) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int put_mount(const struct entry *e, const struct json_value *mount)
 {
 	static const char *const told[] = {
@@ -206,6 +238,8 @@ static int put_mount(const struct entry *e, const struct json_value *mount)
 		return status;
 	if (!path || path->type != JSON_STRING)
 		return tool_usage("%s: path is missing", from(e, mount));
+	if (is_covered(mount, path))
+		return 0;
 	status = adm_conf_entry(e->state, e->list, from(e, mount), "mount",
 		path->text, NULL, NULL);
 	for (const struct json_value *v = mount->child; v && !status;

@@ -93,16 +93,28 @@ static int collect(const struct hl_mount *mount, void *arg)
 	return 0;
 }
 
+/* All of them, read once until one is changed: there may be thousands. */
+static struct {
+	struct adm_mounted *at;
+	size_t n;
+	bool read;
+} known;
+
 int adm_mounts_read(
 	const struct adm_state *state, struct adm_mounted **out, size_t *n)
 {
 	struct collection c = {.root = &state->root};
-	int err = hl_mounts_visit(&state->root, collect, &c);
+	int err = known.read ? 0 : hl_mounts_visit(&state->root, collect, &c);
 
 	if (err)
 		return err;
-	*out = c.at;
-	*n = c.n;
+	if (!known.read) {
+		known.at = c.at;
+		known.n = c.n;
+		known.read = true;
+	}
+	*out = known.at;
+	*n = known.n;
 	return 0;
 }
 
@@ -161,6 +173,29 @@ char *adm_plain_path(const char *path)
 	if (to == out)
 		*to = '/';
 	return out;
+}
+
+char *adm_real_path(const struct adm_state *state, const char *path)
+{
+	char *rest = adm_plain_path(path), *out = tool_strdup("");
+
+	if (state->root.prefix[0] != '\0')
+		return rest;
+	for (char *name; (name = strsep(&rest, "/"));) {
+		char *real;
+
+		if (*name == '\0')
+			continue;
+		if (strcmp(name, "..") == 0) {
+			*HL_MAX(strrchr(out, '/'), out) = '\0';
+			continue;
+		}
+		out = tool_text("%s/%s", out, name);
+		real = realpath(out, NULL);
+		if (real)
+			out = strcmp(real, "/") == 0 ? tool_strdup("") : real;
+	}
+	return *out ? out : tool_strdup("/");
 }
 
 /* ---- what is asked for ---- */
@@ -256,15 +291,15 @@ static int place(const struct adm_mount_wish *wish, const char *base,
 	return 0;
 }
 
-static void request_mount(struct adm_requests *list,
-	const struct adm_mount_wish *wish, const struct adm_mount *mount,
-	size_t page_bytes)
+static void request_mount(const struct adm_state *state,
+	struct adm_requests *list, const struct adm_mount_wish *wish,
+	const struct adm_mount *mount, size_t page_bytes)
 {
 	struct adm_request *r = adm_request_add(list, ADM_MOUNT, wish->from);
 
 	r->mount = *mount;
 	r->mount.page_bytes = page_bytes;
-	r->mount.path = adm_plain_path(
+	r->mount.path = adm_real_path(state,
 		tool_text("%s/%s", mount->path, directory_name(page_bytes)));
 }
 
@@ -278,8 +313,7 @@ int adm_parse_mounts(struct adm_state *state, struct adm_requests *list,
 			limits->min_size ? tool_strdup(limits->min_size) : NULL,
 		.inodes = limits->inodes ? tool_strdup(limits->inodes) : NULL,
 	};
-	const char *base =
-		adm_plain_path(limits->base ? limits->base : ADM_MOUNT_BASE);
+	const char *base = limits->base ? limits->base : ADM_MOUNT_BASE;
 	char *sizes = wish->sizes ? tool_strdup(wish->sizes) : NULL;
 	size_t page_bytes;
 	int status;
@@ -290,18 +324,16 @@ int adm_parse_mounts(struct adm_state *state, struct adm_requests *list,
 	if (wish->name && strchr(wish->name, '/'))
 		return tool_usage(
 			"%s: \"%s\" is no name", wish->from, wish->name);
-	if (sizes && *sizes == '\0')
-		return adm_parse_page_size(
-			state, wish->from, sizes, &page_bytes);
 	status = place(wish, base, &mount);
-	for (char *s = sizes ? strtok(sizes, ",") : NULL; s && !status;
-		s = strtok(NULL, ",")) {
-		status = adm_parse_page_size(state, wish->from, s, &page_bytes);
-		if (!status)
-			request_mount(list, wish, &mount, page_bytes);
-	}
 	for (int i = 0; !sizes && !status && i < state->pools; i++)
-		request_mount(list, wish, &mount, state->pool[i].page_bytes);
+		request_mount(
+			state, list, wish, &mount, state->pool[i].page_bytes);
+	while (sizes && !status) {
+		status = adm_parse_page_size(
+			state, wish->from, strsep(&sizes, ","), &page_bytes);
+		if (!status)
+			request_mount(state, list, wish, &mount, page_bytes);
+	}
 	return status;
 }
 
@@ -343,13 +375,15 @@ int adm_parse_unmount(struct adm_state *state, struct adm_requests *list,
 	const char *from, const char *path, const char *base)
 {
 	struct adm_mounted *at;
-	char *plain = adm_plain_path(path ? path : base);
-	size_t n, length = strlen(plain), found = 0;
+	char *plain;
+	size_t n, length, found = 0;
 	int err;
 
 	if (path && path[0] != '/')
 		return tool_usage(
 			"%s: \"%s\" does not start with a slash", from, path);
+	plain = adm_real_path(state, path ? path : base);
+	length = strlen(plain);
 	err = adm_mounts_read(state, &at, &n);
 	if (err)
 		return tool_fail("%s: the mounts cannot be read: %s", from,
@@ -440,15 +474,28 @@ static void refuse_to_lose_files(struct adm_plan *plan,
 	plan->refused_status = TOOL_FAILURE;
 }
 
+static size_t planned_unmounts(const struct adm_plan *plan, const char *path)
+{
+	size_t planned = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		planned += plan->at[i].what == ADM_DO_UNMOUNT &&
+			   strcmp(plan->at[i].mount.path, path) == 0;
+	return planned;
+}
+
 void adm_plan_mount(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_request *request)
 {
 	struct adm_mount asked = request->mount;
+	size_t count;
 	const struct adm_mounted *there =
-		adm_mounted_at(state, asked.path, NULL);
+		adm_mounted_at(state, asked.path, &count);
 	enum adm_remount remount = ADM_NEW_MOUNT;
 	struct adm_action *a;
 
+	if (planned_unmounts(plan, asked.path) == count)
+		there = NULL;
 	if (there) {
 		keep_limits(&asked, &there->is);
 		remount = same_limits(state, &asked, there) ? ADM_CHANGE_OWNER
@@ -469,16 +516,11 @@ void adm_plan_mount(struct adm_state *state, struct adm_plan *plan,
 void adm_plan_unmount(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_request *request)
 {
-	size_t there, planned = 0;
+	size_t there;
 
 	(void)adm_mounted_at(state, request->mount.path, &there);
-	for (size_t i = 0; i < plan->n; i++) {
-		planned += plan->at[i].what == ADM_DO_UNMOUNT &&
-			   strcmp(plan->at[i].mount.path,
-				   request->mount.path) == 0;
-	}
 	/* Two requests may be about the same one. */
-	if (planned < there)
+	if (planned_unmounts(plan, request->mount.path) < there)
 		adm_plan_add(plan, ADM_DO_UNMOUNT, request->from)->mount =
 			request->mount;
 }
@@ -586,6 +628,12 @@ static void mount_now(struct adm_state *state, struct adm_action *a)
 	}
 	if (a->remount == ADM_MOUNT_ANEW && !unmount_empty(state, a))
 		return;
+	/* One that could not be unmounted, or somebody was faster. */
+	known.read = false;
+	if (adm_mounted_at(state, m->path, NULL)) {
+		failed(a, EBUSY, "another is mounted there");
+		return;
+	}
 	if (mount("hugetlbfs", m->path, "hugetlbfs", MS_NOSUID | MS_NODEV,
 		    kernel_options(state, m)) != 0)
 		failed(a, errno,
@@ -610,6 +658,7 @@ void adm_mount_do(struct adm_state *state, struct adm_action *a)
 		change_owner(a);
 	else
 		mount_now(state, a);
+	known.read = false;
 	if (a->result != ADM_FAILED)
 		verify(state, a);
 }
@@ -644,6 +693,7 @@ void adm_unmount_do(struct adm_state *state, struct adm_action *a)
 		failed(a, errno, "unmount");
 		return;
 	}
+	known.read = false;
 	remove_directories(&a->mount);
 	a->result = ADM_DONE;
 }

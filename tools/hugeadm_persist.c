@@ -355,7 +355,7 @@ int adm_persist(struct adm_state *state, const struct adm_requests *requests,
 	write_sysctl(&p);
 	write_unit(&p);
 	if (!changes(requests))
-		put_mounts_below(&p, adm_plain_path(base));
+		put_mounts_below(&p, adm_real_path(state, base));
 	for (size_t i = 0; i < requests->n; i++)
 		put_mount(&p, &requests->at[i]);
 	adm_unit_order(&p.file, p.unit.n > 0);

@@ -264,6 +264,7 @@ static int take(struct planner *p)
 		take_limit(p);
 		break;
 	case ADM_DEMOTE:
+	case ADM_UNMOUNT:
 		break; /* taken before all others */
 	case ADM_SET:
 	case ADM_RAISE:
@@ -278,9 +279,6 @@ static int take(struct planner *p)
 		break;
 	case ADM_MOUNT:
 		adm_plan_mount(p->state, p->plan, p->request);
-		break;
-	case ADM_UNMOUNT:
-		adm_plan_unmount(p->state, p->plan, p->request);
 		break;
 	}
 	return 0;
@@ -309,17 +307,77 @@ static int check_settings(const struct adm_requests *requests)
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_mount(const struct adm_mount *a, const struct adm_mount *b)
+{
+	return a->page_bytes == b->page_bytes && a->mode == b->mode &&
+	       a->uid == b->uid && a->gid == b->gid &&
+	       same_text(a->size, b->size) &&
+	       same_text(a->min_size, b->min_size) &&
+	       same_text(a->inodes, b->inodes);
+}
+
+/* The first request for a mount at that place. */
+static const struct adm_request *first_mount(
+	const struct adm_requests *requests, const char *path)
+{
+	const struct adm_request *r = requests->at;
+
+	while (r->what != ADM_MOUNT || strcmp(r->mount.path, path) != 0)
+		r++;
+	return r;
+}
+
+/* Two mounts at one place. */
+static int check_mounts(const struct adm_requests *requests)
+{
+	for (size_t i = 0; i < requests->n; i++) {
+		const struct adm_request *b = &requests->at[i], *a;
+
+		if (b->what != ADM_MOUNT)
+			continue;
+		a = first_mount(requests, b->mount.path);
+		if (!same_mount(&a->mount, &b->mount))
+			return tool_usage(
+				"%s: %s is to be mounted with %s, and by %s "
+				"with %s",
+				b->from, b->mount.path,
+				adm_mount_options(&b->mount), a->from,
+				adm_mount_options(&a->mount));
+	}
+	return 0;
+}
+
+/* What is done first counts as done for what comes after. */
+static int take_before(struct planner *p)
+{
+	if (p->request->what == ADM_DEMOTE)
+		return take_demotion(p);
+	if (p->request->what == ADM_UNMOUNT)
+		adm_plan_unmount(p->state, p->plan, p->request);
+	return 0;
+}
+
 static int take_all(struct planner *p, const struct adm_requests *requests)
 {
 	int status = check_settings(requests);
 
+	if (!status)
+		status = check_mounts(requests);
 	for (size_t i = 0; i < requests->n && !status; i++) {
 		p->request = &requests->at[i];
-		if (p->request->what == ADM_DEMOTE)
-			status = take_demotion(p);
+		status = take_before(p);
 	}
 	for (size_t i = 0; i < requests->n && !status; i++) {
 		p->request = &requests->at[i];
+		if (p->request->what == ADM_MOUNT &&
+			first_mount(requests, p->request->mount.path) !=
+				p->request)
+			continue;
 		status = take(p);
 	}
 	return status;

@@ -364,6 +364,38 @@ class Files(adm.Case):
         os.unlink(self.path(path[1:], 'precious'))
         self.assertIn('mount anew', self.ok('--create-mounts=2M', '--max-size', '16M', '-d'))
 
+    def test_a_place_is_mounted_once(self):
+        once = 'would do: mount /var/lib/hugetlbfs/pagesize-2MB: '
+        for argv in (('--create-mounts=2M', '--create-mounts=DEFAULT'),
+                     ('--create-mounts=2M,2097152,2M',)):
+            self.assertEqual(self.ok(*argv, '-d').count(once), 1)
+        self.put('state.conf', '[mount /var/lib/hugetlbfs/pagesize-2MB]\nmode = 0700\n')
+        self.says(adm.USAGE, '--create-mounts=2M', '--apply', self.path('state.conf'),
+                  words=['to be mounted with', 'mode=0770', 'state.conf:1', 'mode=0700'])
+
+    def test_removed_and_made_in_one_call(self):
+        path = '/var/lib/hugetlbfs/pagesize-2MB'
+        self.mounted((path, 'mode=770'), ('/var/lib/hugetlbfs/x', 'mode=770'))
+        for argv in (('--create-mounts=2M', '--remove-mounts'),
+                     ('--remove-mounts', '--create-mounts=2M')):
+            self.assertEqual(self.ok(*argv, '-d').splitlines(), [
+                'would do: unmount /var/lib/hugetlbfs/x', f'would do: unmount {path}',
+                f'would do: mount {path}: pagesize=2M,mode=0770,uid=0,gid=0'])
+
+    def test_what_a_file_does_not_say_of_a_mount_stays(self):
+        self.put('proc/self/mountinfo', '1 1 0:9 / /srv rw - hugetlbfs none '
+                 'rw,pagesize=1024M,mode=700,uid=7,gid=8\n')
+        self.put('state.conf', '[mount /srv]\nuser = 7\n')
+        self.assertEqual(self.ok('--apply', self.path('state.conf')), 'nothing to change\n')
+        self.put('state.conf', '[mount /srv]\nsize = 2G\n')
+        self.assertIn('/srv: pagesize=1G,mode=0700,uid=7,gid=8,size=2G',
+                      self.ok('--apply', self.path('state.conf'), '-d'))
+
+    def test_json_of_mounts_over_each_other(self):
+        self.mounted(('/mnt', 'mode=770'), ('/x', 'mode=700'), ('/mnt', 'mode=700'))
+        self.put('state.json', json.dumps({'mounts': self.json('--list-all-mounts')['mounts']}))
+        self.assertEqual(self.ok('--apply', self.path('state.json')), 'nothing to change\n')
+
     def test_which_mounts_are_removed(self):
         self.mounted(('/mnt', 'mode=770'), ('/mnt', 'mode=700'), ('/mnt2', 'mode=770'))
         for path in ('/mnt', '/mnt/', '//mnt/.'):

@@ -265,6 +265,38 @@ class Machine(adm.Case):
         self.assertEqual((done.returncode, done.stderr), (
             adm.FAILURE, f'hugeadm: --remove-mount: no hugetlbfs mount at {path}\n'))
 
+    def test_a_base_behind_links(self):
+        """The kernel shows mounts without links: there they are looked for."""
+        real = f'{BASE}/real'
+        os.makedirs(real)
+        os.symlink('real', f'{BASE}/link')
+        made = f'mount {real}/new/pagesize-'
+        for base in (f'{BASE}/link/new', f'{BASE}/not there/../link/./new'):
+            argv = ('--mount-base', base, f'--create-mounts={self.size}')
+            self.assertIn(made, self.ok(*argv))
+            self.assertEqual(self.ok(*argv), 'nothing to change\n')
+            self.assertIn(f'unmount {real}/new/',
+                          self.ok('--mount-base', base, '--remove-mounts'))
+        with open(f'{BASE}/state.conf', 'w', encoding='utf-8') as f:
+            f.write(f'[mount {BASE}/link/file]\nmode = 0700\n')
+        self.assertIn(f'mount {real}/file: ', self.ok('--apply', f.name))
+        self.assertEqual(self.ok('--apply', f.name), 'nothing to change\n')
+        self.ok('--remove-mount', f'{BASE}/link/file')
+        shutil.rmtree(BASE)
+
+    def test_a_mount_that_could_not_be_removed(self):
+        """No second one is put over it."""
+        argv = ('--mount-base', BASE, f'--create-mounts={self.size}')
+        self.ok(*argv)
+        path = self.json('--list-all-mounts')['mounts'][-1]['path']
+        with open(f'{path}/held', 'w', encoding='ascii'):
+            done = self.run_on(*argv, '--remove-mounts')
+            self.assertEqual(done.returncode, adm.FAILURE, done)
+            self.assertIn('another is mounted there', done.stderr)
+            os.unlink(f'{path}/held')
+        self.assertEqual(self.ok('--mount-base', BASE, '--remove-mounts'), f'unmount {path}\n')
+        os.rmdir(BASE)
+
     def test_pages_set_aside_for_a_mount(self):
         done = self.run_on('--mount-base', BASE, f'--create-mounts={self.size}',
                            '--min-size', f'{(self.pages("free_hugepages") + 5) * self.page}',
