@@ -54,6 +54,8 @@ static int print_json(const struct adm_options *o,
 
 	if (sections == 0 && !plan)
 		sections = ADM_SHOW_ALL;
+	if (o->persist)
+		sections |= ADM_SHOW_BOOT;
 	err = adm_print_json(state, sections, plan, o->dry_run, status);
 	return err ? tool_fail("%s", strerror(-err)) : status;
 }
@@ -81,12 +83,19 @@ static int carry_out(const struct adm_options *o, struct adm_state *state,
 		adm_state_read(&o->root, state);
 	}
 	if (o->persist && status != TOOL_FAILURE) {
-		const char *base =
-			o->limits.base ? o->limits.base : ADM_MOUNT_BASE;
-		int persisted = adm_persist(state, requests, base, o->dry_run);
+		const struct adm_persistence how = {
+			.base = o->limits.base ? o->limits.base
+					       : ADM_MOUNT_BASE,
+			.dry = o->dry_run,
+			.quiet = effort.quiet,
+		};
+		int persisted = adm_persist(state, requests, plan, &how);
 
 		if (persisted)
 			status = persisted;
+		/* It was foreseen, but is not so. */
+		if (o->dry_run)
+			adm_state_read(&o->root, state);
 	}
 	return status;
 }

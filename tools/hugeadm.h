@@ -249,9 +249,23 @@ struct adm_action {
 	char *why; /* of a result that is not ADM_DONE */
 };
 
+/* A file that --persist is about. */
+struct adm_written {
+	char *path;
+	enum adm_writing {
+		ADM_WRITTEN,
+		ADM_REMOVED,
+		ADM_UNCHANGED,
+		ADM_WOULD_WRITE,
+		ADM_WOULD_REMOVE,
+	} what;
+};
+
 struct adm_plan {
 	struct adm_action *at;
 	size_t n;
+	struct adm_written *files;
+	size_t file_count;
 	uint64_t takes_bytes, gives_bytes; /* of memory, by pools */
 	char *refused;			   /* one line; nothing is to be done */
 	int refused_status;
@@ -350,6 +364,9 @@ void adm_mount_do(struct adm_state *state, struct adm_action *action);
 void adm_unmount_do(struct adm_state *state, struct adm_action *action);
 /* "pagesize=2097152,uid=0,..." */
 char *adm_mount_options(const struct adm_mount *mount);
+/* The mount as it will be there. */
+struct adm_mounted adm_mount_foreseen(
+	struct adm_state *state, const struct adm_mount *mount);
 
 /* ---- what is there (hugeadm_list.c, hugeadm_json.c, hugeadm_explain.c) ----
  */
@@ -395,16 +412,28 @@ int adm_conf_json(struct adm_state *state, struct adm_requests *list,
 
 /* "hugepagesz=1G hugepages=0:2,1:2", "" if no pool has pages. */
 char *adm_boot_parameters(const struct adm_state *state);
+struct adm_persistence {
+	const char *base;
+	bool dry;   /* what the plan would lead to, and nothing written */
+	bool quiet; /* nothing printed but errors */
+};
 /*
  * Writes files with what the kernel has now of all that the requests are about;
- * without requests: of all pools and of the mounts below `base`. 0 or a status.
+ * without requests: of all pools and of the mounts below the base. Adds to the
+ * files of the plan. 0 or a status.
  */
 int adm_persist(struct adm_state *state, const struct adm_requests *requests,
-	const char *base, bool dry);
+	struct adm_plan *plan, const struct adm_persistence *how);
+/* hugeadm_foresee.c: the state's pools as they are once the plan is done. */
+void adm_foresee_pools(struct adm_state *state, const struct adm_plan *plan);
+/* The action about that setting's file, or mount; NULL if there is none. */
+const struct adm_action *adm_plan_find(
+	const struct adm_plan *plan, enum adm_do what, const char *path);
 /* hugeadm_unit.c: files below the root. */
 struct adm_file {
 	const struct hl_root *root;
-	bool dry;
+	struct adm_plan *plan; /* whose files are added to */
+	bool dry, quiet;
 	int status; /* TOOL_FAILURE once one could not be written */
 };
 /* NULL if there is none. */

@@ -435,19 +435,34 @@ static uint64_t limit_bytes(struct adm_state *state,
 		       : hl_align_up(bytes, pool->page_bytes);
 }
 
+struct adm_mounted adm_mount_foreseen(
+	struct adm_state *state, const struct adm_mount *mount)
+{
+	struct adm_mounted m = {.path = mount->path,
+		.is = {.page_bytes = mount->page_bytes,
+			.size_bytes = limit_bytes(state, mount, mount->size),
+			.inodes = UINT64_MAX,
+			.mode = mount->mode,
+			.uid = mount->uid,
+			.gid = mount->gid}};
+
+	if (is_limit(mount->min_size))
+		m.is.min_size_bytes =
+			limit_bytes(state, mount, mount->min_size);
+	if (is_limit(mount->inodes))
+		(void)hl_parse_u64(mount->inodes, &m.is.inodes);
+	return m;
+}
+
 static bool same_limits(struct adm_state *state, const struct adm_mount *asked,
 	const struct adm_mounted *there)
 {
-	uint64_t min = is_limit(asked->min_size)
-			       ? limit_bytes(state, asked, asked->min_size)
-			       : 0;
-	uint64_t inodes = UINT64_MAX;
+	struct adm_mounted m = adm_mount_foreseen(state, asked);
 
-	if (is_limit(asked->inodes))
-		(void)hl_parse_u64(asked->inodes, &inodes);
-	return there->is.page_bytes == asked->page_bytes &&
-	       there->is.size_bytes == limit_bytes(state, asked, asked->size) &&
-	       there->is.min_size_bytes == min && there->is.inodes == inodes;
+	return there->is.page_bytes == m.is.page_bytes &&
+	       there->is.size_bytes == m.is.size_bytes &&
+	       there->is.min_size_bytes == m.is.min_size_bytes &&
+	       there->is.inodes == m.is.inodes;
 }
 
 /* Limits that are not asked for are those that are there. */

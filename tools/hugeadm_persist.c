@@ -31,6 +31,7 @@ struct entries {
 
 struct persist {
 	struct adm_state *state;
+	const struct adm_plan *planned; /* --dry-run: it is not done */
 	struct adm_file file;
 	struct entries sysctl, unit;
 };
@@ -163,35 +164,46 @@ static void put_overcommit(
 
 static void put_setting(struct persist *p, const struct adm_request *r)
 {
-	char *value =
-		adm_setting_read(&p->state->root, r->setting, r->page_bytes);
+	char *path = adm_setting_path(r->setting, r->page_bytes);
+	const struct adm_action *a =
+		p->planned ? adm_plan_find(p->planned, ADM_DO_SET, path) : NULL;
+	char *value = a ? a->value
+			: adm_setting_read(
+				  &p->state->root, r->setting, r->page_bytes);
 
 	if (!value)
 		return;
 	if (r->setting->sysctl)
 		set(&p->sysctl, r->setting->sysctl, value);
 	else
-		set(&p->unit, adm_setting_path(r->setting, r->page_bytes),
-			value);
+		set(&p->unit, path, value);
 }
 
 static void put_mount(struct persist *p, const struct adm_request *r)
 {
 	const struct adm_mounted *found;
+	const struct adm_action *a;
+	struct adm_mounted foreseen;
 
 	if (r->what != ADM_MOUNT && r->what != ADM_UNMOUNT)
 		return;
 	found = adm_mounted_at(p->state, r->mount.path, NULL);
+	a = p->planned ? adm_plan_find(p->planned, ADM_DO_MOUNT, r->mount.path)
+		       : NULL;
+	if (a) {
+		foreseen = adm_mount_foreseen(p->state, &a->mount);
+		found = &foreseen;
+	}
 	if (r->what == ADM_MOUNT && found)
 		adm_unit_mount(&p->file, found, p->unit.n > 0);
 	/* One that is in use stays, and is there after a boot as well. */
-	else if (r->what == ADM_UNMOUNT && (!found || p->file.dry))
+	else if (r->what == ADM_UNMOUNT && (!found || (p->planned && !a)))
 		adm_unit_unmount(&p->file, r->mount.path);
 }
 
 static void put_request(struct persist *p, const struct adm_request *r)
 {
-	struct adm_pool *pool = adm_pool_of(p->state, r->page_bytes);
+	struct adm_pool *pool = adm_pool_of(p->state, r->page_bytes), *to;
 
 	switch (r->what) {
 	case ADM_MIN:
@@ -203,11 +215,13 @@ static void put_request(struct persist *p, const struct adm_request *r)
 		put_overcommit(p, pool, true);
 		break;
 	case ADM_DEMOTE:
+		to = adm_pool_of(p->state,
+			r->to_bytes ? r->to_bytes : pool->demote_bytes);
 		put_pool(p, pool, r->on_nodes);
-		put_pool(p,
-			adm_pool_of(p->state,
-				r->to_bytes ? r->to_bytes : pool->demote_bytes),
-			r->on_nodes);
+		put_pool(p, to, r->on_nodes);
+		/* The maximum stayed, so that it changed. */
+		put_overcommit(p, pool, false);
+		put_overcommit(p, to, false);
 		break;
 	case ADM_SET:
 	case ADM_RAISE:
@@ -326,6 +340,8 @@ static int look_at_sysctl(const char *name, void *arg)
 
 static void say_gigantic(const struct persist *p)
 {
+	if (p->file.quiet)
+		return;
 	for (int i = 0; i < p->state->pools; i++) {
 		const struct adm_pool *pool = &p->state->pool[i];
 
@@ -341,11 +357,17 @@ static void say_gigantic(const struct persist *p)
 }
 
 int adm_persist(struct adm_state *state, const struct adm_requests *requests,
-	const char *base, bool dry)
+	struct adm_plan *plan, const struct adm_persistence *how)
 {
-	struct persist p = {
-		.state = state, .file = {.root = &state->root, .dry = dry}};
+	struct persist p = {.state = state,
+		.planned = how->dry ? plan : NULL,
+		.file = {.root = &state->root,
+			.plan = plan,
+			.dry = how->dry,
+			.quiet = how->quiet}};
 
+	if (how->dry)
+		adm_foresee_pools(state, plan);
 	read_sysctl(&p);
 	read_unit(&p);
 	if (!changes(requests))
@@ -355,7 +377,7 @@ int adm_persist(struct adm_state *state, const struct adm_requests *requests,
 	write_sysctl(&p);
 	write_unit(&p);
 	if (!changes(requests))
-		put_mounts_below(&p, adm_real_path(state, base));
+		put_mounts_below(&p, adm_real_path(state, how->base));
 	for (size_t i = 0; i < requests->n; i++)
 		put_mount(&p, &requests->at[i]);
 	adm_unit_order(&p.file, p.unit.n > 0);

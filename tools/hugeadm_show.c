@@ -184,6 +184,28 @@ static void json_action(struct hl_json *json, const struct adm_state *state,
 	hl_json_end(json);
 }
 
+static void json_files(struct hl_json *json, const struct adm_plan *plan)
+{
+	static const char *const results[] = {
+		[ADM_WRITTEN] = "written",
+		[ADM_REMOVED] = "removed",
+		[ADM_UNCHANGED] = "unchanged",
+		[ADM_WOULD_WRITE] = "planned",
+		[ADM_WOULD_REMOVE] = "planned",
+	};
+
+	if (plan->file_count == 0)
+		return;
+	hl_json_begin_array(json, "files");
+	for (size_t i = 0; i < plan->file_count; i++) {
+		hl_json_begin_object(json, NULL);
+		hl_json_string(json, "path", plan->files[i].path);
+		hl_json_string(json, "result", results[plan->files[i].what]);
+		hl_json_end(json);
+	}
+	hl_json_end(json);
+}
+
 void adm_plan_json(struct hl_json *json, const struct adm_state *state,
 	const struct adm_plan *plan, bool dry, int status)
 {
@@ -206,4 +228,5 @@ void adm_plan_json(struct hl_json *json, const struct adm_state *state,
 	for (size_t i = 0; i < plan->n; i++)
 		json_action(json, state, &plan->at[i]);
 	hl_json_end(json);
+	json_files(json, plan);
 }

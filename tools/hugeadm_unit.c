@@ -78,6 +78,27 @@ static int write_text(const char *path, const char *text)
 	return err;
 }
 
+static void say_written(
+	struct adm_file *file, const char *path, enum adm_writing what)
+{
+	static const char *const texts[][2] = {
+		[ADM_WRITTEN] = {"", ": written"},
+		[ADM_REMOVED] = {"", ": removed"},
+		[ADM_UNCHANGED] = {"", ": as it was"},
+		[ADM_WOULD_WRITE] = {"would write ", ""},
+		[ADM_WOULD_REMOVE] = {"would remove ", ""},
+	};
+	struct adm_plan *plan = file->plan;
+
+	plan->files = tool_realloc(
+		plan->files, plan->file_count + 1, sizeof(*plan->files));
+	plan->files[plan->file_count++] =
+		(struct adm_written){tool_strdup(path), what};
+	if (!file->quiet)
+		printf("%s%s%s\n", texts[what][0], adm_one_line(path),
+			texts[what][1]);
+}
+
 void adm_file_write(struct adm_file *file, const char *path, const char *text)
 {
 	char *old = adm_file_read(file, path);
@@ -87,11 +108,12 @@ void adm_file_write(struct adm_file *file, const char *path, const char *text)
 	if (!old && !text)
 		return;
 	if (old && text && strcmp(tool_text("%s\n", old), text) == 0) {
-		printf("%s: as it was\n", path);
+		say_written(file, path, ADM_UNCHANGED);
 		return;
 	}
 	if (file->dry) {
-		printf("would %s %s\n", text ? "write" : "remove", path);
+		say_written(
+			file, path, text ? ADM_WOULD_WRITE : ADM_WOULD_REMOVE);
 		return;
 	}
 	if (text)
@@ -101,7 +123,7 @@ void adm_file_write(struct adm_file *file, const char *path, const char *text)
 	if (err)
 		failed(file, path, err);
 	else
-		printf("%s: %s\n", path, text ? "written" : "removed");
+		say_written(file, path, text ? ADM_WRITTEN : ADM_REMOVED);
 }
 
 void adm_unit_enable(
@@ -163,6 +185,14 @@ static char *plain_text(const char *text)
 	return out;
 }
 
+/* systemd joins a line that ends with a backslash to the next one, and takes
+ * spaces off its end. */
+static bool fits_line(const char *path)
+{
+	return !strchr(path, '\n') &&
+	       !strchr("\\ \t\r", path[strlen(path) - 1]);
+}
+
 static char *limit(const char *name, uint64_t bytes, uint64_t none)
 {
 	return bytes == none ? tool_strdup("")
@@ -200,8 +230,9 @@ void adm_unit_mount(
 		limit("min_size", is->min_size_bytes, 0),
 		limit("nr_inodes", is->inodes, UINT64_MAX));
 
-	if (strchr(m->path, '\n')) {
-		failed(file, m->path, EINVAL);
+	if (!fits_line(m->path)) {
+		file->status = TOOL_FAILURE;
+		tool_say("%s: a unit cannot have such a path", m->path);
 		return;
 	}
 	adm_file_write(file, tool_text(UNITS "%s", unit), text);

@@ -546,6 +546,52 @@ class Persist(adm.Case):
         self.assertIn('/etc/sysctl.d/90-other.conf sets vm.nr_hugepages', out.stderr)
         self.assertEqual(self.get('etc/sysctl.d/90-other.conf'), 'vm.nr_hugepages=7')
 
+    def test_what_is_printed(self):
+        argv = ('--persist', '--pool-pages-min', '2M:70@0')
+        got = self.json(*argv, '-d')
+        self.assertEqual(got['files'], [{'path': f'/{UNITS}/hugeadm.service',
+                                         'result': 'planned'}])
+        got = self.json(*argv)
+        self.assertEqual(got['files'][0]['result'], 'written')
+        self.assertIn('hugepages=0:70,1:96', got['boot_parameters'])
+        self.assertEqual(self.json(*argv)['files'][0]['result'], 'unchanged')
+        self.assertEqual(self.ok(*argv[:2], '2M:71@0', '-q'), '')
+
+    def test_dry_run_foresees_the_files(self):
+        """They are as they were only if nothing of the plan would be in them."""
+        self.put('sys/kernel/mm/hugepages/hugepages-1048576kB/demote_size', '2048kB\n')
+        self.put('proc/self/mountinfo', self.MOUNT)
+        self.put('state.conf', '[mount /var/lib/hugetlbfs/a]\nmode = 770\n')
+        apply = ('--apply', self.path('state.conf'))
+        self.ok('--persist', '--pool-pages-min', '2M:64@0', '--thp-madvise', '--overcommit',
+                '2M:4', *apply)
+        self.put(f'{THP}/enabled', 'always [madvise] never\n')
+        written = {'unit': f'would write /{UNITS}/hugeadm.service\n',
+                   'sysctl': f'would write /{SYSCTL}\n', 'mount': 'a.mount\n'}
+        for argv, want in ((('--pool-pages-min', '2M:64@0', '--thp-madvise'), []),
+                           (('--pool-pages-min', '2M:65@0'), ['sysctl', 'unit']),
+                           (('--pool-pages-min', '2M:100'), ['sysctl', 'unit']),
+                           (('--overcommit', '2M:5'), ['sysctl']),
+                           (('--thp-never',), ['unit']),
+                           (('--demote', '1G:1@0'), ['sysctl', 'unit']),
+                           (apply, []),
+                           ((*apply, '--remove-mounts'), ['mount'])):
+            with self.subTest(argv=argv):
+                out = self.ok('--persist', '-d', '--pool-list', *argv)
+                self.assertEqual([k for k in sorted(written) if written[k] in out], want, out)
+                self.assertIn('2097152      160      160      164', out)
+        self.put('state.conf', '[mount /var/lib/hugetlbfs/a]\nmode = 0700\n')
+        self.assertIn(f'would write {self.UNIT}'.replace('etc', '/etc', 1),
+                      self.ok('--persist', '-d', *apply))
+
+    def test_a_path_that_no_unit_can_have(self):
+        for end in ('\\134', '\\040', '\\012x'):
+            self.put('proc/self/mountinfo', self.MOUNT.replace('/a ', f'/a{end} '))
+            done = self.run_on('--persist')
+            self.assertEqual(done.returncode, adm.FAILURE, done)
+            self.assertIn('a unit cannot have such a path', done.stderr)
+            self.assertFalse(os.path.exists(self.path(self.UNIT)))
+
     def test_units_are_what_systemd_reads(self):
         if not shutil.which('systemd-escape') or not shutil.which('systemd-analyze'):
             self.skipTest('no systemd here')
