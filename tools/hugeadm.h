@@ -77,6 +77,10 @@ char *adm_sizes_text(const struct adm_state *state);
 
 enum adm_form {
 	ADM_NUMBER,
+	ADM_UINT,   /* as many as an unsigned int of the kernel holds */
+	ADM_COUNT,  /* the same, and not zero */
+	ADM_INT,    /* as many as an int holds */
+	ADM_PTES,   /* at most the base pages of a THP, but one */
 	ADM_SWITCH, /* 0 or 1; also on, off, yes, no */
 	ADM_WORD,   /* one of those that the file offers */
 	ADM_GROUP,  /* a number, or the name of a group */

@@ -242,6 +242,17 @@ int adm_parse_demote(struct adm_state *state, struct adm_requests *list,
 	return 0;
 }
 
+/* Memory kept free is nobody's: with most of it kept, nothing runs any more. */
+static bool leaves_too_little(const struct adm_state *state,
+	const struct adm_setting *setting, const char *value)
+{
+	uint64_t kib;
+
+	return strcmp(setting->key, "min_free_kbytes") == 0 &&
+	       state->memory_known && hl_parse_u64(value, &kib) == 0 &&
+	       kib > state->memory.total_bytes / HL_KIB / 2;
+}
+
 int adm_parse_setting(struct adm_state *state, struct adm_requests *list,
 	const char *from, const struct adm_setting *setting, size_t page_bytes,
 	const char *text)
@@ -253,6 +264,10 @@ int adm_parse_setting(struct adm_state *state, struct adm_requests *list,
 		&state->root, setting, page_bytes, text, &why);
 	if (!value)
 		return tool_usage("%s: %s", from, why);
+	if (leaves_too_little(state, setting, value))
+		return tool_usage(
+			"%s: %s KiB are more than half of the memory, %s", from,
+			value, tool_human(state->memory.total_bytes).text);
 	if (!adm_setting_read(&state->root, setting, page_bytes)) {
 		tool_say("%s: %s", from,
 			setting->since ? setting->since

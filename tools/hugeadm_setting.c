@@ -28,23 +28,22 @@ const struct adm_setting adm_settings[] = {
 		"this kernel has none for that size; Linux has it since 6.11"},
 	{"khugepaged", "defrag", KHUGEPAGED "defrag", ADM_SWITCH, false, NULL,
 		NULL},
-	{"khugepaged", "pages_to_scan", KHUGEPAGED "pages_to_scan", ADM_NUMBER,
+	{"khugepaged", "pages_to_scan", KHUGEPAGED "pages_to_scan", ADM_COUNT,
 		false, NULL, NULL},
 	{"khugepaged", "scan_sleep_millisecs",
-		KHUGEPAGED "scan_sleep_millisecs", ADM_NUMBER, false, NULL,
-		NULL},
+		KHUGEPAGED "scan_sleep_millisecs", ADM_UINT, false, NULL, NULL},
 	{"khugepaged", "alloc_sleep_millisecs",
-		KHUGEPAGED "alloc_sleep_millisecs", ADM_NUMBER, false, NULL,
+		KHUGEPAGED "alloc_sleep_millisecs", ADM_UINT, false, NULL,
 		NULL},
-	{"khugepaged", "max_ptes_none", KHUGEPAGED "max_ptes_none", ADM_NUMBER,
+	{"khugepaged", "max_ptes_none", KHUGEPAGED "max_ptes_none", ADM_PTES,
 		false, NULL, NULL},
-	{"khugepaged", "max_ptes_swap", KHUGEPAGED "max_ptes_swap", ADM_NUMBER,
+	{"khugepaged", "max_ptes_swap", KHUGEPAGED "max_ptes_swap", ADM_PTES,
 		false, NULL, NULL},
 	{"khugepaged", "max_ptes_shared", KHUGEPAGED "max_ptes_shared",
-		ADM_NUMBER, false, NULL, NULL},
+		ADM_PTES, false, NULL, NULL},
 	{"vm", "hugetlb_shm_group", "/proc/sys/vm/hugetlb_shm_group", ADM_GROUP,
 		false, "vm.hugetlb_shm_group", NULL},
-	{"vm", "min_free_kbytes", "/proc/sys/vm/min_free_kbytes", ADM_NUMBER,
+	{"vm", "min_free_kbytes", "/proc/sys/vm/min_free_kbytes", ADM_INT,
 		false, "vm.min_free_kbytes", NULL},
 	{"vm", "hugetlb_optimize_vmemmap",
 		"/proc/sys/vm/hugetlb_optimize_vmemmap", ADM_SWITCH, false,
@@ -94,19 +93,49 @@ char *adm_setting_read(const struct hl_root *root,
 	return tool_strdup(text);
 }
 
-static char *group_value(const char *text, char **why)
+/* Of base pages in a transparent huge page; 0: not known. */
+static uint64_t ptes(const struct hl_root *root)
+{
+	uint64_t bytes;
+
+	if (root->prefix[0] != '\0' ||
+		hl_root_read_u64(root, THP "hpage_pmd_size", &bytes) != 0)
+		return 0;
+	return bytes / hl_base_page_bytes();
+}
+
+/* What the kernel would refuse is refused before anything is changed. */
+static char *number_value(const struct hl_root *root, enum adm_form form,
+	uint64_t number, char **why)
+{
+	uint64_t least = form == ADM_COUNT, most = UINT64_MAX;
+
+	if (form == ADM_UINT || form == ADM_COUNT)
+		most = UINT_MAX;
+	else if (form == ADM_INT || form == ADM_GROUP)
+		most = INT_MAX;
+	else if (form == ADM_PTES)
+		most = ptes(root) > 0 ? ptes(root) - 1 : UINT_MAX;
+	if (number >= least && number <= most)
+		return tool_text("%" PRIu64, number);
+	*why = tool_text("%" PRIu64 " is not from %" PRIu64 " to %" PRIu64,
+		number, least, most);
+	return NULL;
+}
+
+static char *group_value(
+	const struct hl_root *root, const char *text, char **why)
 {
 	const struct group *group;
 	uint64_t number;
 
-	if (hl_parse_u64(text, &number) == 0 && number < UINT_MAX)
-		return tool_text("%" PRIu64, number);
+	if (hl_parse_u64(text, &number) == 0)
+		return number_value(root, ADM_GROUP, number, why);
 	group = getgrnam(text);
-	if (!group) {
-		*why = tool_text("\"%s\" is no group here", text);
-		return NULL;
-	}
-	return tool_text("%u", group->gr_gid);
+	if (group)
+		return number_value(root, ADM_GROUP, group->gr_gid, why);
+	*why = tool_text("\"%s\" is no group here", text);
+	return NULL;
 }
 
 static char *word_value(const struct hl_root *root, const char *path,
@@ -137,8 +166,12 @@ char *adm_setting_value(const struct hl_root *root,
 
 	switch (setting->form) {
 	case ADM_NUMBER:
+	case ADM_UINT:
+	case ADM_COUNT:
+	case ADM_INT:
+	case ADM_PTES:
 		if (hl_parse_u64(text, &number) == 0)
-			return tool_text("%" PRIu64, number);
+			return number_value(root, setting->form, number, why);
 		*why = tool_text("\"%s\" is not a number", text);
 		return NULL;
 	case ADM_SWITCH:
@@ -147,7 +180,7 @@ char *adm_setting_value(const struct hl_root *root,
 		*why = tool_text("\"%s\" is neither on nor off", text);
 		return NULL;
 	case ADM_GROUP:
-		return group_value(text, why);
+		return group_value(root, text, why);
 	case ADM_WORD:
 		break;
 	}

@@ -313,6 +313,18 @@ class Machine(adm.Case):
         for argv in (['DEFAULT:99999999999999'], [f'{self.size}:16T']):
             self.says_here(adm.PARTIAL, '--pool-pages-min', *argv, words=['do not fit'])
 
+    def test_what_the_kernel_would_refuse(self):
+        """It is known before the first change."""
+        self.need(f'{THP}/khugepaged/max_ptes_none')
+        other = 'never' if m.chosen(f'{THP}/enabled') != 'never' else 'always'
+        entries = int(m.read(f'{THP}/hpage_pmd_size')) // os.sysconf('SC_PAGESIZE')
+        total = int(m.read('/proc/meminfo').split()[1])
+        for argv, word in ((('--thp-khugepaged', f'max_ptes_none={entries}'), entries - 1),
+                           (('--thp-khugepaged-pages', '0'), 'from 1 to'),
+                           (('--min-free-kbytes', total // 2 + 1), 'half of the memory')):
+            self.says_here(adm.USAGE, f'--thp-{other}', *argv, words=[str(word)])
+        self.ok('--thp-khugepaged', f'max_ptes_none={entries - 1}')
+
     def says_here(self, status, *argv, words=()):
         done = self.run_on(*argv)
         self.assertEqual((done.returncode, done.stderr.count('\n')), (status, 1), done)
