@@ -40,14 +40,24 @@ void tool_start(const char *name, char **argv)
 		argv[0] = tool_strdup(name);
 }
 
+/* What the user typed, and names of files, may have control characters: a
+ * message stays one line, and no terminal does what is in it. */
 static void say(const char *fmt, va_list ap)
 {
-	char text[4096];
+	char text[4096], line[4 * sizeof(text)], *to = line;
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 
-	(void)n;
+	for (const char *from = n < 0 ? "" : text; *from; from++) {
+		unsigned char c = (unsigned char)*from;
+
+		if (c < ' ' || c == 127)
+			to += sprintf(to, "\\x%02x", c);
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
 	fflush(stdout);
-	fprintf(stderr, "%s: %s\n", tool_name, text);
+	fprintf(stderr, "%s: %s\n", tool_name, line);
 }
 
 void tool_say(const char *fmt, ...)

@@ -171,6 +171,14 @@ class Bad(adm.Case):
                     self.says(adm.USAGE, *GOOD, f'{option}={value}', words=[word],
                               before=before)
 
+    def test_control_characters_in_a_message(self):
+        """It is one line, and no terminal obeys it."""
+        for argv in (('--pool-pages-min', '2M:1\n2'), ('--apply', '/no\nsuch\r'),
+                     ('--set-shm-group', '\x1b[31mé\x7f')):
+            line = self.says(adm.USAGE, *argv)
+            self.assertTrue(all(' ' <= c and c != '\x7f' for c in line), line)
+        self.assertIn('\\x1b[31mé\\x7f', line)
+
     def test_every_option_with_a_value_is_in_the_table(self):
         text = adm.hugeadm('--help').stdout
         takes = set(re.findall(
