@@ -75,6 +75,19 @@ static void do_shrink(struct adm_state *state, struct adm_action *a)
 	}
 }
 
+/* The pool may have changed since the plan: pages were demoted, say. */
+static void do_resize(struct adm_state *state, struct adm_action *a,
+	const struct adm_effort *effort)
+{
+	struct hl_pool pool;
+
+	if (read_pages(state, a, &pool) == 0 &&
+		hl_pool_persistent(&pool) > a->after)
+		do_shrink(state, a);
+	else
+		adm_grow(state, a, effort);
+}
+
 /* Changing the size to demote to is no wish of its own: it is put back. */
 static int write_demote(struct adm_state *state, const struct adm_action *a)
 {
@@ -197,10 +210,8 @@ static void do_action(struct adm_state *state, const struct adm_plan *plan,
 		do_demote(state, a);
 		return;
 	case ADM_DO_SHRINK:
-		do_shrink(state, a);
-		return;
 	case ADM_DO_GROW:
-		adm_grow(state, a, effort);
+		do_resize(state, a, effort);
 		return;
 	case ADM_DO_OVERCOMMIT:
 		do_overcommit(state, plan, a);
@@ -267,9 +278,11 @@ static void report(const struct adm_state *state, const struct adm_action *a,
 	const char *text = adm_action_text(state, a);
 
 	if (a->result == ADM_DONE) {
-		/* To keep a maximum it may take no change. */
-		if (effort->quiet || (a->what == ADM_DO_OVERCOMMIT &&
-					     a->reached == a->before))
+		/* Neither to keep a maximum nor behind a demotion it need
+		 * take a change. */
+		if (effort->quiet ||
+			((a->what == ADM_DO_OVERCOMMIT || is_resize(a)) &&
+				a->reached == a->before))
 			return;
 		printf("%s", text);
 		if (a->why || *nodes)

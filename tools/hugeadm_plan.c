@@ -401,16 +401,31 @@ static uint64_t after_demotion(const struct planner *p,
 	return now;
 }
 
+/* Whether pages of that size come or go on a node that the kernel chooses. */
+static bool any_node_demotes(
+	const struct planner *p, const struct adm_pool *pool)
+{
+	for (size_t i = 0; i < p->plan->n; i++) {
+		const struct adm_action *a = &p->plan->at[i];
+
+		if (a->what == ADM_DO_DEMOTE && a->node < 0 &&
+			(a->page_bytes == pool->page_bytes ||
+				a->to_bytes == pool->page_bytes))
+			return true;
+	}
+	return false;
+}
+
 static void resize(struct planner *p, const struct adm_pool *pool,
 	const struct work *w, int node, uint64_t to)
 {
 	uint64_t now = after_demotion(p, pool, node, adm_pages(pool, node));
 	struct adm_action *a;
 
-	if (to == now)
+	if (to == now && (node < 0 || !any_node_demotes(p, pool)))
 		return;
 	a = adm_plan_add(
-		p->plan, to > now ? ADM_DO_GROW : ADM_DO_SHRINK, w->from);
+		p->plan, to < now ? ADM_DO_SHRINK : ADM_DO_GROW, w->from);
 	a->page_bytes = pool->page_bytes;
 	a->node = node;
 	a->before = now;

@@ -103,6 +103,15 @@ class Pools(adm.Case):
                 self.says(adm.FAILURE, *argv, *dry, words=['overcommit', '1G'])
         self.assertEqual(self.ok('--overcommit', '1G:0'), 'nothing to change\n')
 
+    def test_a_node_whose_pages_may_come_by_demotion(self):
+        """The kernel chooses the node: each that is asked for is looked at again."""
+        self.put('sys/kernel/mm/hugepages/hugepages-1048576kB/demote_size', '2048kB\n')
+        argv = ('--pool-pages-min', '2M:64@0', '--pool-pages-min', '2M:96@1')
+        got = self.json('--demote', '1G:1', *argv, '-d')
+        self.assertEqual([(c['what'], c.get('node'), c.get('asked')) for c in got['changes']][:3],
+                         [('demote', None, 0), ('pool', 0, 64), ('pool', 1, 96)])
+        self.assertEqual(self.ok(*argv), 'nothing to change\n')
+
     def test_no_overcommit_that_nobody_asked_for(self):
         self.ok('--overcommit', '2M:0')
         self.ok('--pool-pages-min', '2M:5')

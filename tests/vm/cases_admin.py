@@ -122,6 +122,23 @@ def admin_demote(check):
     equal(check, 'large', persistent(GB), {a: before[a], b: before[b] - 1})
     hugeadm('--demote', '1G:1:2M')
     equal(check, 'all small', sum(persistent(2 * MB).values()), 1024)
+    hugeadm('--pool-pages-min', '2M:0')
+
+
+def admin_demote_to_size(check):
+    """Sizes of nodes are as asked wherever the page was that became smaller ones."""
+    a, b = two()
+    if GB not in sizes() or not os.path.exists(f'{HUGE}/hugepages-1048576kB/demote'):
+        raise Skip('this kernel does not demote')
+    hugeadm('--pool-pages-min', '2M:10@all')
+    hugeadm('--pool-pages-min', '1G:1')
+    if sum(persistent(GB).values()) != 1:
+        raise Skip(f'needs one 1 GiB page: {persistent(GB)}')
+    sizes_of_nodes = ('--pool-pages-min', f'2M:10@{a}', '--pool-pages-min', f'2M:600@{b}')
+    hugeadm('--demote', '1G:1', *sizes_of_nodes)
+    equal(check, 'small', persistent(2 * MB), {a: 10, b: 600})
+    check.that('nothing to change' in hugeadm(*sizes_of_nodes), 'twice is once')
+    hugeadm('--pool-pages-min', '2M:0', '--pool-pages-min', '1G:0')
 
 
 # ---- what survives a reboot ----

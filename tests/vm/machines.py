@@ -46,7 +46,7 @@ MACHINES = {
     'gigantic': Machine(
         nodes=(3072, 2048),
         append='hugepagesz=1G hugepages=2',
-        cases=['admin_demote', 'gigantic_heap', 'gigantic_regions'],
+        cases=['admin_demote', 'admin_demote_to_size', 'gigantic_heap', 'gigantic_regions'],
         # A page that is given back may not be had in one piece again: not before the last.
         full=['gigantic_heaps', 'gigantic_large', 'gigantic_fork', 'gigantic_none']),
 }
