@@ -309,6 +309,14 @@ struct adm_effort {
 	struct adm_swap swap;
 };
 
+/*
+ * hugeadm_interrupt.c: between begin and end a signal that would end the
+ * process is remembered; end obeys it.
+ */
+void adm_interrupt_begin(void);
+bool adm_interrupted(void);
+void adm_interrupt_end(void);
+
 /* Does it all; TOOL_OK, TOOL_PARTIAL or TOOL_FAILURE. */
 int adm_apply(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_effort *effort);

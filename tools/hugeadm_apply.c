@@ -332,17 +332,26 @@ int adm_apply(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_swap *swap = &effort->swap;
 	bool swaps = (swap->hpages > 0 || swap->ramdisk) && any_growth(plan);
 
+	adm_interrupt_begin();
 	if (swaps && adm_swap_add(state, swap) != 0) {
 		adm_swap_remove(state);
+		adm_interrupt_end();
 		return TOOL_FAILURE;
 	}
-	for (size_t i = 0; i < plan->n; i++)
-		do_action(state, plan, &plan->at[i], effort);
+	for (size_t i = 0; i < plan->n; i++) {
+		if (adm_interrupted()) {
+			plan->at[i].result = ADM_FAILED;
+			plan->at[i].why = tool_strdup("interrupted");
+		} else {
+			do_action(state, plan, &plan->at[i], effort);
+		}
+	}
 	for (size_t i = 0; i < plan->n; i++)
 		look_again(state, &plan->at[i]);
 	if (swaps && !swap->keep)
 		adm_swap_remove(state);
 	for (size_t i = 0; i < plan->n; i++)
 		report(state, &plan->at[i], effort);
+	adm_interrupt_end();
 	return status_of(plan);
 }

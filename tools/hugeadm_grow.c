@@ -141,7 +141,7 @@ static int grow(struct growth *g)
 {
 	int err = reread(g);
 
-	while (!err && g->now < g->action->after) {
+	while (!err && g->now < g->action->after && !adm_interrupted()) {
 		uint64_t before = g->now, step = step_pages(g);
 
 		if (step > 0) {
@@ -246,6 +246,8 @@ static char *why_short(const struct growth *g)
 {
 	const char *nodes;
 
+	if (adm_interrupted())
+		return tool_strdup("interrupted");
 	if (g->for_memory)
 		return why_memory(g);
 	nodes = forbidden_nodes(g->state);

@@ -48,11 +48,24 @@ static int turn_on(const char *path, int fd, uint64_t bytes)
 	return err;
 }
 
+/* A signal ends the kernel's work on it. */
+static int turn_off(const char *path)
+{
+	int result;
+
+	do {
+		result = swapoff(path);
+	} while (result != 0 && errno == EINTR);
+	return result;
+}
+
 static int add_file(uint64_t bytes)
 {
 	int fd, err;
 
 	(void)mkdir(ADM_MOUNT_BASE, 0755);
+	/* One that a run left behind which was killed. */
+	(void)turn_off(SWAP_FILE);
 	(void)unlink(SWAP_FILE);
 	fd = open(SWAP_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
@@ -125,7 +138,7 @@ void adm_swap_remove(const struct adm_state *state)
 	while (active_count > 0) {
 		char *path = active[--active_count];
 
-		if (swapoff(path) != 0)
+		if (turn_off(path) != 0)
 			tool_say("%s: cannot turn swap off: %s", path,
 				strerror(errno));
 		else if (strcmp(path, SWAP_FILE) == 0)

@@ -394,6 +394,25 @@ class Machine(adm.Case):
         self.assertEqual(m.read('/proc/swaps'), self.before['swaps'])
         self.assertFalse(os.path.exists('/var/lib/hugetlbfs/temporary-swap'))
 
+    def test_interrupted(self):
+        """It says how far it came, takes its swap away, and ends by the signal."""
+        was = self.pages()
+        more = self.json()['memory']['available_bytes'] // 3 // self.page
+        argv = ['--pool-pages-min', f'DEFAULT:+{more}', '--thp-defrag', 'never']
+        if 'no swap' not in self.run_on('--pool-pages-min', 'DEFAULT:+1',
+                                        '--add-temp-swap=2').stderr:
+            argv.append('--add-temp-swap=2')
+        was = self.pages()
+        with subprocess.Popen([adm.HUGEADM, *argv], stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.PIPE) as tool:
+            while self.pages() == was and tool.poll() is None:
+                pass
+            tool.send_signal(signal.SIGINT)
+            out, err = tool.communicate()
+        self.assertEqual((tool.returncode, err.count('\n')), (-signal.SIGINT, 1), (out, err))
+        self.assertRegex(err, rf'pages: {self.pages()} of {was + more}.*: interrupted\n$')
+        self.assertEqual(m.read('/proc/swaps'), self.before['swaps'])
+
     def test_state_and_back(self):
         saved = adm.hugeadm('--json').stdout
         path = os.path.join(tempfile.gettempdir(), f'hugeadm-{os.getpid()}.json')
