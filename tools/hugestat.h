@@ -81,8 +81,9 @@ struct stat_file {
 	bool by_shm; /* listed by /proc/sysvipc/shm: the members below */
 	unsigned size;
 	char *name;
-	bool linked; /* has a name in a mounted hugetlbfs */
-	char *path;  /* of a linked one: leads to it from here */
+	bool linked;	  /* has a name in a mounted hugetlbfs */
+	char *path;	  /* of a linked one: leads to it from here */
+	const char *root; /* which that path begins with: its mount's */
 	bool pages_known;
 	uint64_t pages;	     /* allocated */
 	uint64_t seen_pages; /* most that a process has mapped of it */
@@ -110,6 +111,7 @@ struct stat_mount {
 	uint64_t device; /* 0: not known */
 	uint64_t size_bytes, min_size_bytes;
 	uint64_t file_pages, file_resv, resv_pages;
+	bool whole; /* else only a directory of the file system is there */
 	bool walked;
 };
 

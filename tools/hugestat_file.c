@@ -148,6 +148,7 @@ static void see_file(
 	f->name = tool_strdup(path + strlen(w->prefix));
 	free(f->path);
 	f->path = tool_strdup(path);
+	f->root = w->prefix;
 }
 
 static void walk_directory(
@@ -192,34 +193,46 @@ static void walk_directory(
 static bool was_walked(const struct stat_snapshot *s, uint64_t device)
 {
 	for (size_t i = 0; i < s->mount_count; i++) {
-		if (s->mounts[i].walked && s->mounts[i].device == device)
+		const struct stat_mount *m = &s->mounts[i];
+
+		if (m->walked && m->whole && m->device == device)
 			return true;
 	}
 	return false;
 }
 
+static void walk_mount(struct stat_snapshot *s, struct stat_mount *m)
+{
+	struct walk w = {s, m, m->root};
+	char *path;
+	struct stat st;
+	int fd;
+
+	if (m->device == 0 || was_walked(s, m->device))
+		return;
+	path = tool_text("%s%s", m->root, m->path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		s->mounts_denied++;
+	} else if (fstat(fd, &st) != 0 || st.st_dev != m->device) {
+		/* Something else is mounted over it. */
+		close(fd);
+	} else {
+		m->walked = true;
+		walk_directory(&w, fd, path, 0);
+	}
+	free(path);
+}
+
+/* Directories of a file system only where the whole is nowhere to be seen. */
 void stat_walk_mounts(struct stat_snapshot *s)
 {
 	for (size_t i = 0; i < s->mount_count && s->request->live; i++) {
-		struct stat_mount *m = &s->mounts[i];
-		struct walk w = {s, m, m->root};
-		char *path;
-		struct stat st;
-		int fd;
-
-		if (m->device == 0 || was_walked(s, m->device))
-			continue;
-		path = tool_text("%s%s", m->root, m->path);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0) {
-			s->mounts_denied++;
-		} else if (fstat(fd, &st) != 0 || st.st_dev != m->device) {
-			/* Something else is mounted over it. */
-			close(fd);
-		} else {
-			m->walked = true;
-			walk_directory(&w, fd, path, 0);
-		}
-		free(path);
+		if (s->mounts[i].whole)
+			walk_mount(s, &s->mounts[i]);
+	}
+	for (size_t i = 0; i < s->mount_count && s->request->live; i++) {
+		if (!s->mounts[i].whole)
+			walk_mount(s, &s->mounts[i]);
 	}
 }

@@ -10,6 +10,8 @@
  */
 #include "hugestat.h"
 
+#include "base/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,18 +23,67 @@ static void family(const char *name, const char *unit, const char *help)
 	printf("# HELP hugestat_%s %s\n", name, help);
 }
 
+/* One label that is not UTF-8 would cost the collector the whole file. */
+struct label {
+	const unsigned char *at;
+	size_t left;
+};
+
+/* The next character as it is shown. */
+static const unsigned char *take(struct label *l, size_t *n)
+{
+	static const unsigned char other[] = HL_UTF8_REPLACEMENT;
+	const unsigned char *shown = l->at;
+	size_t length = hl_utf8_length(l->at, l->left);
+
+	*n = length;
+	if (length == 0) {
+		shown = other;
+		*n = sizeof(other) - 1;
+		length = 1;
+	}
+	l->at += length;
+	l->left -= length;
+	return shown;
+}
+
+static struct label label_of(const char *value)
+{
+	return (struct label){(const unsigned char *)value, strlen(value)};
+}
+
 static void put_label(const char *name, const char *value, bool first)
 {
+	struct label l = label_of(value);
+
 	printf("%s%s=\"", first ? "" : ",", name);
-	for (; *value; value++) {
-		if (*value == '\n')
+	while (l.left > 0) {
+		size_t n;
+		const unsigned char *c = take(&l, &n);
+
+		if (*c == '\n')
 			fputs("\\n", stdout);
-		else if (*value == '"' || *value == '\\')
-			printf("\\%c", *value);
+		else if (*c == '"' || *c == '\\')
+			printf("\\%c", *c);
 		else
-			putchar(*value);
+			fwrite(c, n, 1, stdout);
 	}
 	putchar('"');
+}
+
+/* Two names that are shown alike would be one series given twice. */
+static bool is_same_label(const char *a, const char *b)
+{
+	struct label l = label_of(a), m = label_of(b);
+
+	while (l.left > 0 && m.left > 0) {
+		size_t n, k;
+		const unsigned char *c = take(&l, &n), *d = take(&m, &k);
+
+		if (n != k || memcmp(c, d, n) != 0)
+			return false;
+	}
+	return l.left == m.left;
 }
 
 static void put_sample(const char *name, const struct stat_size *z,
@@ -136,7 +187,7 @@ static void put_files(const struct stat_snapshot *s)
 
 static bool is_same(const struct stat_process *p, const struct stat_process *q)
 {
-	return p->uid == q->uid && strcmp(p->comm, q->comm) == 0 &&
+	return p->uid == q->uid && is_same_label(p->comm, q->comm) &&
 	       strcmp(p->container, q->container) == 0;
 }
 

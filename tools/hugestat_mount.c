@@ -57,6 +57,7 @@ static int see_mount(const struct hl_mount *mount, void *arg)
 		.size = size,
 		.size_bytes = mount->size_bytes,
 		.min_size_bytes = mount->min_size_bytes,
+		.whole = mount->whole,
 	};
 	if (s->request->live)
 		m->device = device_of(m);

@@ -43,22 +43,10 @@ static bool is_orphan(const struct stat_file *f)
 	return !f->segment && f->linked && f->path && f->pid_count == 0;
 }
 
-static const char *root_of(
-	const struct stat_snapshot *s, const struct stat_file *f)
-{
-	for (size_t i = 0; i < s->mount_count; i++) {
-		const struct stat_mount *m = &s->mounts[i];
-
-		if (m->walked && m->device == f->device)
-			return m->root;
-	}
-	return "";
-}
-
 /* The directory of the file, reached without a symbolic link. */
-static int open_parent(const struct stat_snapshot *s, const struct stat_file *f)
+static int open_parent(const struct stat_file *f)
 {
-	const char *root = root_of(s, f);
+	const char *root = f->root;
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_NO_SYMLINKS,
@@ -110,7 +98,7 @@ static const char *remove_file(
 	const struct stat_snapshot *s, const struct stat_file *f)
 {
 	const char *name = strrchr(f->path, '/') + 1, *reason = NULL;
-	int parent = open_parent(s, f), fd;
+	int parent = open_parent(f), fd;
 	struct stat st;
 
 	if (parent < 0)

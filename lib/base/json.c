@@ -13,8 +13,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define REPLACEMENT "\xef\xbf\xbd"
-
 void hl_json_init_buf(struct hl_json *json, struct hl_buf *out)
 {
 	*json = (struct hl_json){.out = out, .fd = -1};
@@ -84,11 +82,9 @@ static bool is_tail(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
-/*
- * Length of the UTF-8 sequence at s, 0 if it is none: overlong forms,
- * surrogates and what lies beyond U+10FFFF are refused (RFC 3629).
+/* Refuses overlong forms, surrogates, and what is beyond U+10FFFF (RFC 3629).
  */
-static size_t utf8_length(const unsigned char *s, size_t n)
+size_t hl_utf8_length(const unsigned char *s, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;
 	size_t length;
@@ -129,10 +125,10 @@ static void put_escaped(struct hl_json *json, const char *value, size_t n)
 
 	puts_json(json, "\"");
 	while (n > 0) {
-		size_t length = utf8_length(s, n);
+		size_t length = hl_utf8_length(s, n);
 
 		if (length == 0) {
-			puts_json(json, REPLACEMENT);
+			puts_json(json, HL_UTF8_REPLACEMENT);
 			length = 1;
 		} else if (short_escape(*s)) {
 			char pair[2] = {'\\', short_escape(*s)};

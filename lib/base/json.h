@@ -66,4 +66,8 @@ void hl_json_fixed(struct hl_json *json, const char *key, uint64_t value,
  */
 int hl_json_finish(struct hl_json *json);
 
+/* Length of the UTF-8 sequence at s, of n bytes at least 1; 0 if it is none. */
+size_t hl_utf8_length(const unsigned char *s, size_t n);
+#define HL_UTF8_REPLACEMENT "\xef\xbf\xbd"
+
 #endif

@@ -58,6 +58,7 @@ static bool parse_mount(
 		strlen(info.path) >= sizeof(mount->path))
 		return false;
 	memcpy(mount->path, info.path, strlen(info.path) + 1);
+	mount->whole = strcmp(info.root, "/") == 0;
 	mount->size_bytes = UINT64_MAX;
 	mount->min_size_bytes = 0;
 	mount->inodes = UINT64_MAX;

@@ -150,6 +150,7 @@ struct hl_mount {
 	uint64_t min_size_bytes; /* 0: none */
 	uint64_t inodes;	 /* UINT64_MAX: no limit */
 	bool read_only;
+	bool whole; /* not only a directory of the file system (bind) */
 	/* Of the mount and of its file system, comma lists; valid during the
 	 * visit. */
 	const char *options;

@@ -405,6 +405,41 @@ class Holders(unittest.TestCase):
         self.assertEqual(
             values[f'hugestat_orphaned_pages{{size="{PAGE}"}}'], 2)
 
+    def test_metrics_of_names_that_are_no_text(self):
+        """The collector takes UTF-8 alone, and each series once."""
+        def work(comm):
+            stat.LIBC.prctl(15, comm)        # PR_SET_NAME
+            stat.touch(stat.map_pages(PAGE, PRIVATE), 1, PAGE)
+
+        for comm in (b'\xff"\\', b'\xfe"\\', 'é"'.encode()):
+            self.hold(lambda comm=comm: work(comm))
+        done = subprocess.run([stat.HUGESTAT, '--metrics'], stdout=subprocess.PIPE,
+                              check=True)
+        lines = [line for line in done.stdout.decode('utf-8').splitlines()
+                 if line.startswith('hugestat_process_held_bytes{')]
+        series = [f'hugestat_process_held_bytes{{size="{PAGE}",comm="{comm}",user="root",'
+                  f'container=""}} {bytes_}'
+                  for comm, bytes_ in (('\ufffd\\"\\\\', 2 * PAGE), ('é\\"', PAGE))]
+        self.assertEqual(sorted(lines), sorted(series))
+
+    def test_a_directory_of_a_mount_elsewhere(self):
+        """Here only a part of a file system is mounted; another name space has all."""
+        part = tempfile.mkdtemp(prefix='hugestat-part-')
+        self.addCleanup(os.rmdir, part)
+        os.mkdir(os.path.join(self.where, 'sub'))
+        self.addCleanup(os.rmdir, os.path.join(self.where, 'sub'))
+        for name in ('sub/inside', 'outside'):
+            fd = os.open(self.file(name), os.O_RDWR | os.O_CREAT, 0o600)
+            os.posix_fallocate(fd, 0, PAGE)
+            os.close(fd)
+        script = 'mount --bind "$1/sub" "$2" && umount -l "$1" && exec "$3" --json'
+        done = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', self.where, part,
+                               stat.HUGESTAT], stdout=subprocess.PIPE, check=True)
+        found = json.loads(done.stdout)
+        names = sorted(os.path.basename(r['name']) for r in found['holders'])
+        self.assertEqual((names, of_pool(found)['held']['unknown_pages']),
+                         (['inside', 'outside'], 0))
+
     # ---- without privilege ----
 
     def test_without_privilege(self):
