@@ -254,6 +254,16 @@ static void take_compaction(struct planner *p)
 	}
 }
 
+/* Of what is not known, a percentage would be none. */
+static int check_percent(const struct planner *p)
+{
+	const struct adm_request *r = p->request;
+
+	if (r->count.unit != ADM_PERCENT || p->state->memory_known)
+		return 0;
+	return tool_fail("%s: how much memory there is is not known", r->from);
+}
+
 static int take(struct planner *p)
 {
 	switch (p->request->what) {
@@ -370,7 +380,9 @@ static int take_all(struct planner *p, const struct adm_requests *requests)
 		status = check_mounts(requests);
 	for (size_t i = 0; i < requests->n && !status; i++) {
 		p->request = &requests->at[i];
-		status = take_before(p);
+		status = check_percent(p);
+		if (!status)
+			status = take_before(p);
 	}
 	for (size_t i = 0; i < requests->n && !status; i++) {
 		p->request = &requests->at[i];

@@ -289,6 +289,10 @@ int adm_parse_amount(const struct adm_state *state, const char *from,
 
 	if (n > 0 && text[n - 1] == '%' &&
 		parse_percent(text, n - 1, &hundredths)) {
+		if (!state->memory_known)
+			return tool_fail("%s: how much memory there is is not "
+					 "known",
+				from);
 		*out = state->memory.total_bytes / 10000 * hundredths;
 		return 0;
 	}

@@ -219,12 +219,12 @@ void adm_unit_mount(
 		"What=hugetlbfs\n"
 		"Where=%s\n"
 		"Type=hugetlbfs\n"
-		"Options=nosuid,nodev,pagesize=%s,mode=%04o,uid=%u,gid=%u"
+		"Options=%snosuid,nodev,pagesize=%s,mode=%04o,uid=%u,gid=%u"
 		"%s%s%s\n\n"
 		"[Install]\n"
 		"WantedBy=local-fs.target\n",
 		tool_size(is->page_bytes).text, plain_text(m->path),
-		order(service), plain_text(m->path),
+		order(service), plain_text(m->path), is->read_only ? "ro," : "",
 		tool_size(is->page_bytes).text, is->mode, is->uid, is->gid,
 		limit("size", is->size_bytes, UINT64_MAX),
 		limit("min_size", is->min_size_bytes, 0),

@@ -145,6 +145,13 @@ class Pools(adm.Case):
         self.ok('--pool-pages-min', '2M:200', '--leave', '0')
         self.assertEqual(self.pool(), 200)
 
+    def test_percentage_of_memory_that_is_not_known(self):
+        """It is not a pool of no pages."""
+        os.unlink(self.path('proc/meminfo'))
+        for argv in (('--pool-pages-min', '2M:10%'), ('--overcommit', '2M:+10%'),
+                     ('--pool-pages-min', '2M:5', '--leave', '10%')):
+            self.says(adm.FAILURE, *argv, words=[argv[-2], 'not known'])
+
     def test_a_pool_that_does_not_grow(self):
         """A file that keeps its value, as the kernel's may."""
         path = self.path(adm.HUGE, 'nr_hugepages')
@@ -592,6 +599,11 @@ class Persist(adm.Case):
         self.put('state.conf', '[mount /var/lib/hugetlbfs/a]\nmode = 0700\n')
         self.assertIn(f'would write {self.UNIT}'.replace('etc', '/etc', 1),
                       self.ok('--persist', '-d', *apply))
+
+    def test_a_mount_that_is_read_only(self):
+        self.put('proc/self/mountinfo', self.MOUNT.replace(' rw - ', ' ro - '))
+        self.ok('--persist')
+        self.assertIn('Options=ro,nosuid', self.get(self.UNIT))
 
     def test_a_path_that_no_unit_can_have(self):
         for end in ('\\134', '\\040', '\\012x'):
