@@ -51,14 +51,34 @@ static void do_setting(struct adm_state *state, struct adm_action *a)
 		now ? now : "");
 }
 
+/*
+ * Before 6.7 a node gets what is written and as many pages as there are surplus
+ * ones on other nodes: what was too much is taken off the next write.
+ */
+static int write_pages(struct adm_state *state, const struct adm_action *a,
+	uint64_t pages, struct hl_pool *pool)
+{
+	uint64_t value = pages, now;
+	int err = 0;
+
+	for (int tries = 0; tries < 3; tries++) {
+		err = hl_pool_write(&state->root, a->page_bytes,
+			node_number(state, a->node), "nr_hugepages", value);
+		if (!err)
+			err = read_pages(state, a, pool);
+		now = err ? pages : hl_pool_persistent(pool);
+		if (now <= pages || a->node < 0)
+			break;
+		value -= HL_MIN(value, now - pages);
+	}
+	return err;
+}
+
 static void do_shrink(struct adm_state *state, struct adm_action *a)
 {
 	struct hl_pool pool;
-	int err = hl_pool_write(&state->root, a->page_bytes,
-		node_number(state, a->node), "nr_hugepages", a->after);
+	int err = write_pages(state, a, a->after, &pool);
 
-	if (!err)
-		err = read_pages(state, a, &pool);
 	if (err) {
 		failed(a, err);
 		return;
@@ -86,6 +106,8 @@ static void do_resize(struct adm_state *state, struct adm_action *a,
 		do_shrink(state, a);
 	else
 		adm_grow(state, a, effort);
+	if (a->result == ADM_DONE && a->reached > a->after)
+		do_shrink(state, a);
 }
 
 /* Changing the size to demote to is no wish of its own: it is put back. */
@@ -240,9 +262,7 @@ static void look_again(struct adm_state *state, struct adm_action *a)
 	now = hl_pool_persistent(&pool);
 	if (now == a->reached)
 		return;
-	(void)hl_pool_write(&state->root, a->page_bytes,
-		node_number(state, a->node), "nr_hugepages", a->reached);
-	if (read_pages(state, a, &pool) == 0)
+	if (write_pages(state, a, a->reached, &pool) == 0)
 		now = hl_pool_persistent(&pool);
 	a->reached = now;
 	if (now != a->after && a->result == ADM_DONE) {

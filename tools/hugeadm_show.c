@@ -206,17 +206,26 @@ static void json_files(struct hl_json *json, const struct adm_plan *plan)
 	hl_json_end(json);
 }
 
+static bool is_change(const struct adm_action *a)
+{
+	switch (a->what) {
+	case ADM_DO_SHRINK:
+	case ADM_DO_GROW:
+	case ADM_DO_DEMOTE:
+	case ADM_DO_OVERCOMMIT:
+		return is_known(a) && a->reached != a->before;
+	default:
+		return is_known(a);
+	}
+}
+
 void adm_plan_json(struct hl_json *json, const struct adm_state *state,
 	const struct adm_plan *plan, bool dry, int status)
 {
 	bool changed = false;
 
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct adm_action *a = &plan->at[i];
-
-		if (a->result == ADM_DONE || a->result == ADM_SHORT)
-			changed = true;
-	}
+	for (size_t i = 0; i < plan->n; i++)
+		changed = changed || is_change(&plan->at[i]);
 	hl_json_bool(json, "changed", changed);
 	hl_json_bool(json, "dry_run", dry);
 	hl_json_i64(json, "status", status);

@@ -342,6 +342,11 @@ class Machine(adm.Case):
         self.assertEqual(done.returncode, adm.PARTIAL, done)
         line = done.stderr.splitlines()[-1]
         self.assertRegex(line, rf'^hugeadm: \w+ pages: \d+ of {want}.*: not enough memory')
+        # once more, and there is nothing to be had at all
+        got = json.loads(self.run_on('--pool-pages-min', f'DEFAULT:{want}', '--leave', '100%',
+                                     '--json').stdout)
+        self.assertEqual((got['changed'], got['status'], got['changes'][0]['result']),
+                         (False, adm.PARTIAL, 'partial'))
         # others take and free memory meanwhile
         self.assertLess(self.pages(), int(self.before[f'{self.pool_dir}/nr_hugepages']) + 1064)
         self.assertEqual(subprocess.run(['true'], check=False).returncode, 0)

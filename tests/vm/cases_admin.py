@@ -10,12 +10,13 @@ starts with that, and does with the files what systemd would do.
 import configparser
 import glob
 import json
+import mmap
 import os
 import shlex
 import shutil
 import subprocess
 
-from guest import GB, MB, Skip, counters, node_pool, nodes, program, sizes
+from guest import GB, MB, Skip, counters, node_pool, nodes, number_list, program, sizes
 from machine import HUGE, THP, VM, chosen, read, write
 
 SYSCTL = '/etc/sysctl.d/60-hugeadm.conf'
@@ -66,6 +67,24 @@ def admin_nodes(check):
     out = hugeadm('--dry-run', '--pool-pages-min', '2M:0')
     check.that('84' in out, f'--dry-run says {out!r}')
     equal(check, '--dry-run', persistent(2 * MB), {a: 4, b: 80})
+
+
+def admin_surplus_elsewhere(check):
+    """Pages made on demand on one node do not change what is asked of the other."""
+    a, b = two()
+    cpus = number_list(read(f'/sys/devices/system/node/node{b}/cpulist'))
+    if not cpus:
+        raise Skip(f'node {b} has no CPU')
+    hugeadm('--pool-pages-min', '2M:2@all', '--overcommit', '2M:8')
+    os.sched_setaffinity(0, cpus)
+    held = mmap.mmap(-1, 7 * 2 * MB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)
+    surplus = counters(2 * MB)[b, 'surplus_hugepages']
+    check.that(surplus > 0, f'{surplus} pages of surplus on node {b}')
+    for pages in (9, 8, 3):
+        out = hugeadm('--pool-pages-min', f'2M:{pages}@{a}')
+        equal(check, f'{pages} pages', persistent(2 * MB)[a], pages)
+        check.that(f' -> {pages}' in out.splitlines()[0], f'it says {out!r}')
+    held.close()
 
 
 def admin_whole(check):

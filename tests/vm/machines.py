@@ -40,8 +40,8 @@ MACHINES = {
                'nodes_pool_far', 'nodes_interleave']),
     'hugeadm': Machine(
         nodes=(1536, 1024),
-        cases=['admin_nodes', 'admin_whole', 'admin_too_many', 'admin_apply',
-               'admin_persist'],
+        cases=['admin_nodes', 'admin_surplus_elsewhere', 'admin_whole', 'admin_too_many',
+               'admin_apply', 'admin_persist'],
         rebooted=['admin_rebooted']),
     'gigantic': Machine(
         nodes=(3072, 2048),
