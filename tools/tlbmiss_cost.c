@@ -6,9 +6,12 @@
 
 #include "base/fmt.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STANDARD_REPEATS 5
 #define LEAST_SET	 (256 * HL_KIB)
@@ -153,6 +156,20 @@ static bool parse(int argc, char **argv, struct cost *c, int *status)
 	return true;
 }
 
+/* Before a measurement that may take many minutes; 0 or -errno. */
+static int check_writable(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd >= 0) {
+		close(fd);
+		return unlink(path) == 0 ? 0 : -errno;
+	}
+	if (errno == EEXIST && access(path, W_OK) == 0)
+		return 0;
+	return -errno;
+}
+
 int main(int argc, char **argv)
 {
 	static struct cost c = {.repeats = STANDARD_REPEATS};
@@ -162,6 +179,10 @@ int main(int argc, char **argv)
 	c.root = hl_root_real;
 	if (!parse(argc, argv, &c, &status))
 		return tool_finish(status);
+	if (c.svg)
+		err = check_writable(c.svg);
+	if (err)
+		return tool_finish(tool_fail("%s: %s", c.svg, strerror(-err)));
 	status = cost_measure(&c);
 	if (status == TOOL_OK) {
 		if (c.json)

@@ -301,6 +301,8 @@ class Cost(ctl.Case):
         done = self.run_cost('--svg', '/no/such/directory/x.svg')
         self.assertEqual(done.returncode, 1)
         self.assertIn('/no/such/directory/x.svg', done.stderr)
+        # known before the measurement, which may be long
+        self.assertEqual(done.stdout, '')
 
 
 ctl.main()
