@@ -240,6 +240,10 @@ static int put_mount(const struct entry *e, const struct json_value *mount)
 		return tool_usage("%s: path is missing", from(e, mount));
 	if (is_covered(mount, path))
 		return 0;
+	if (strstr(path->text, HL_UTF8_REPLACEMENT))
+		return tool_usage("%s: \"%s\" stands for a path that is no "
+				  "text: it cannot be told which",
+			from(e, path), path->text);
 	status = adm_conf_entry(e->state, e->list, from(e, mount), "mount",
 		path->text, NULL, NULL);
 	for (const struct json_value *v = mount->child; v && !status;

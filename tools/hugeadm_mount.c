@@ -215,12 +215,14 @@ static int check_limit(const char *from, const char *text, bool percent)
 	} else if (*text >= '0' && *text <= '9' &&
 		   (percent ? hl_parse_size(text, &bytes)
 			    : hl_parse_u64(text, &number)) == 0) {
-		return 0;
+		/* Its own directory is one. */
+		if (percent || number > 0)
+			return 0;
 	}
 	return tool_usage("%s: \"%s\" is not %s", from, text,
 		percent ? "an amount of memory, a percentage of the pool, "
 			  "nor none"
-			: "a number, nor none");
+			: "a number above 0, nor none");
 }
 
 int adm_parse_limits(const struct adm_mount_limits *limits)
@@ -477,6 +479,35 @@ static void keep_limits(
 		asked->inodes = tool_text("%" PRIu64, is->inodes);
 }
 
+static bool is_percent(const char *text)
+{
+	return text[strlen(text) - 1] == '%';
+}
+
+/* The kernel mounts none that has more set aside than it may have. */
+static bool has_room_for_least(
+	struct adm_state *state, const struct adm_mount *mount)
+{
+	/* What a part of the pool will be is not known yet. */
+	if (!is_limit(mount->size) || !is_limit(mount->min_size) ||
+		is_percent(mount->size) != is_percent(mount->min_size))
+		return true;
+	return limit_bytes(state, mount, mount->min_size) <=
+	       limit_bytes(state, mount, mount->size);
+}
+
+static void refuse_contradiction(
+	struct adm_plan *plan, const struct adm_request *request)
+{
+	if (plan->refused)
+		return;
+	plan->refused =
+		tool_text("%s: %s cannot have %s set aside and no more than %s",
+			request->from, request->mount.path,
+			request->mount.min_size, request->mount.size);
+	plan->refused_status = TOOL_USAGE;
+}
+
 static void refuse_to_lose_files(struct adm_plan *plan,
 	const struct adm_request *request, const struct adm_mounted *there)
 {
@@ -509,6 +540,8 @@ void adm_plan_mount(struct adm_state *state, struct adm_plan *plan,
 	enum adm_remount remount = ADM_NEW_MOUNT;
 	struct adm_action *a;
 
+	if (!has_room_for_least(state, &asked))
+		refuse_contradiction(plan, request);
 	if (planned_unmounts(plan, asked.path) == count)
 		there = NULL;
 	if (there) {

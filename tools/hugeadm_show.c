@@ -49,9 +49,9 @@ static char *mount_text(const struct adm_action *a)
 	};
 
 	if (a->what == ADM_DO_UNMOUNT)
-		return tool_text("unmount %s", a->mount.path);
-	return tool_text("%s %s: %s", verbs[a->remount], a->mount.path,
-		adm_mount_options(&a->mount));
+		return tool_text("unmount %s", adm_one_line(a->mount.path));
+	return tool_text("%s %s: %s", verbs[a->remount],
+		adm_one_line(a->mount.path), adm_mount_options(&a->mount));
 }
 
 char *adm_action_text(const struct adm_state *state, const struct adm_action *a)

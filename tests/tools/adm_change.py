@@ -412,6 +412,13 @@ class Files(adm.Case):
         self.put('state.json', json.dumps({'mounts': self.json('--list-all-mounts')['mounts']}))
         self.assertEqual(self.ok('--apply', self.path('state.json')), 'nothing to change\n')
 
+    def test_a_path_of_several_lines(self):
+        self.mounted(('/a\\012b', 'mode=770'))
+        self.assertEqual(self.ok('--remove-mount', '/a\nb', '-d'),
+                         'would do: unmount /a\\012b\n')
+        self.assertEqual(self.ok('--create-mounts=2M', '--mount-base', '/c\nd', '-d').count('\n'),
+                         1)
+
     def test_which_mounts_are_removed(self):
         self.mounted(('/mnt', 'mode=770'), ('/mnt', 'mode=700'), ('/mnt2', 'mode=770'))
         for path in ('/mnt', '/mnt/', '//mnt/.'):
