@@ -308,19 +308,26 @@ static void write_unit(struct persist *p)
 		adm_unit_enable(&p->file, UNIT, "sysinit.target", true);
 }
 
+/* Whether the line, "-vm/x = 5" too, is about that key. */
+static bool sets_key(const char *line, const char *key)
+{
+	line += strspn(line, " \t");
+	line += *line == '-';
+	for (; *key; line++, key++) {
+		if (*line != *key && !(*line == '/' && *key == '.'))
+			return false;
+	}
+	return *line != '\0' && strchr(" \t=", *line);
+}
+
 /* Another file that is read later and has the same setting wins. */
 static void warn_of(struct persist *p, const char *path)
 {
 	char *text = adm_file_read(&p->file, path);
 
 	for (char *line; text && (line = strsep(&text, "\n"));) {
-		size_t n;
-
-		line += strspn(line, " \t");
-		n = strcspn(line, " \t=");
-		for (size_t i = 0; i < p->sysctl.n && *line != '#'; i++) {
-			if (strlen(p->sysctl.at[i].key) == n &&
-				memcmp(line, p->sysctl.at[i].key, n) == 0)
+		for (size_t i = 0; i < p->sysctl.n; i++) {
+			if (sets_key(line, p->sysctl.at[i].key))
 				tool_say("%s sets %s as well, and is read "
 					 "after " SYSCTL,
 					path, p->sysctl.at[i].key);
@@ -328,14 +335,45 @@ static void warn_of(struct persist *p, const char *path)
 	}
 }
 
+/* Read in the order of their names; the first directory's file of a name hides
+ * those of the others. */
+static const char *const sysctl_directories[] = {"/etc/sysctl.d",
+	"/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"};
+
+struct sysctl_look {
+	struct persist *p;
+	size_t directory;
+};
+
 static int look_at_sysctl(const char *name, void *arg)
 {
+	const struct sysctl_look *look = arg;
 	size_t n = strlen(name);
 
-	if (n > 5 && strcmp(name + n - 5, ".conf") == 0 &&
-		strcmp(name, "60-hugeadm.conf") > 0)
-		warn_of(arg, tool_text("/etc/sysctl.d/%s", name));
+	if (n <= 5 || strcmp(name + n - 5, ".conf") != 0 ||
+		strcmp(name, "60-hugeadm.conf") <= 0)
+		return 0;
+	for (size_t i = 0; i < look->directory; i++) {
+		if (adm_file_read(&look->p->file,
+			    tool_text("%s/%s", sysctl_directories[i], name)))
+			return 0;
+	}
+	warn_of(look->p,
+		tool_text("%s/%s", sysctl_directories[look->directory], name));
 	return 0;
+}
+
+static void warn_of_sysctls(struct persist *p)
+{
+	if (p->sysctl.n == 0)
+		return;
+	for (size_t i = 0; i < HL_ARRAY_SIZE(sysctl_directories); i++) {
+		struct sysctl_look look = {p, i};
+
+		(void)hl_root_list(&p->state->root, sysctl_directories[i],
+			look_at_sysctl, &look);
+	}
+	warn_of(p, "/etc/sysctl.conf");
 }
 
 static void say_gigantic(const struct persist *p)
@@ -381,11 +419,7 @@ int adm_persist(struct adm_state *state, const struct adm_requests *requests,
 	for (size_t i = 0; i < requests->n; i++)
 		put_mount(&p, &requests->at[i]);
 	adm_unit_order(&p.file, p.unit.n > 0);
-	if (p.sysctl.n > 0) {
-		(void)hl_root_list(
-			&state->root, "/etc/sysctl.d", look_at_sysctl, &p);
-		warn_of(&p, "/etc/sysctl.conf");
-	}
+	warn_of_sysctls(&p);
 	say_gigantic(&p);
 	return p.file.status;
 }

@@ -569,6 +569,22 @@ class Persist(adm.Case):
         self.assertIn('/etc/sysctl.d/90-other.conf sets vm.nr_hugepages', out.stderr)
         self.assertEqual(self.get('etc/sysctl.d/90-other.conf'), 'vm.nr_hugepages=7')
 
+    def test_settings_that_win_over_ours(self):
+        """Files are read in the order of their names, from four directories."""
+        wins = 'usr/lib/sysctl.d/90-package.conf', 'run/sysctl.d/95-b.conf'
+        for path, text in ((wins[0], '-vm/nr_hugepages = 7\n'),
+                           (wins[1], ' vm.nr_hugepages=7\n'),
+                           ('usr/lib/sysctl.d/50-a.conf', 'vm.nr_hugepages = 7\n'),
+                           ('usr/lib/sysctl.d/91-x.conf', '# vm.nr_hugepages = 7\n'
+                            'vm.nr_hugepages_mempolicy = 7\nkernel.x\n'),
+                           ('usr/lib/sysctl.d/92-hidden.conf', 'vm.nr_hugepages = 7\n'),
+                           ('etc/sysctl.d/92-hidden.conf', '\n')):
+            self.put(path, text)
+        err = self.run_on('--pool-pages-min', '2M:5', '--persist').stderr
+        self.assertEqual(sorted(err.splitlines()), sorted(
+            f'hugeadm: /{path} sets vm.nr_hugepages as well, and is read after /{SYSCTL}'
+            for path in wins))
+
     def test_what_is_printed(self):
         argv = ('--persist', '--pool-pages-min', '2M:70@0')
         got = self.json(*argv, '-d')
