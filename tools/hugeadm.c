@@ -88,6 +88,7 @@ static int carry_out(const struct adm_options *o, struct adm_state *state,
 					       : ADM_MOUNT_BASE,
 			.dry = o->dry_run,
 			.quiet = effort.quiet,
+			.in_vain = requests->n < o->asked_count,
 		};
 		int persisted = adm_persist(state, requests, plan, &how);
 

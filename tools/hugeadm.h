@@ -428,6 +428,9 @@ struct adm_persistence {
 	const char *base;
 	bool dry;   /* what the plan would lead to, and nothing written */
 	bool quiet; /* nothing printed but errors */
+	/* Something is asked for that came to no request, such as mounts to
+	 * be removed where there are none: not everything is meant. */
+	bool in_vain;
 };
 /*
  * Writes files with what the kernel has now of all that the requests are about;

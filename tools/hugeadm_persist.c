@@ -403,18 +403,19 @@ int adm_persist(struct adm_state *state, const struct adm_requests *requests,
 			.plan = plan,
 			.dry = how->dry,
 			.quiet = how->quiet}};
+	bool everything = !how->in_vain && !changes(requests);
 
 	if (how->dry)
 		adm_foresee_pools(state, plan);
 	read_sysctl(&p);
 	read_unit(&p);
-	if (!changes(requests))
+	if (everything)
 		put_pools(&p);
 	for (size_t i = 0; i < requests->n; i++)
 		put_request(&p, &requests->at[i]);
 	write_sysctl(&p);
 	write_unit(&p);
-	if (!changes(requests))
+	if (everything)
 		put_mounts_below(&p, adm_real_path(state, how->base));
 	for (size_t i = 0; i < requests->n; i++)
 		put_mount(&p, &requests->at[i]);

@@ -569,6 +569,16 @@ class Persist(adm.Case):
         self.assertIn('/etc/sysctl.d/90-other.conf sets vm.nr_hugepages', out.stderr)
         self.assertEqual(self.get('etc/sysctl.d/90-other.conf'), 'vm.nr_hugepages=7')
 
+    def test_what_came_to_nothing_is_not_everything(self):
+        before = adm.snapshot(self.machine)
+        self.put('empty.conf', '# nothing\n')
+        before[self.path('empty.conf')] = b'# nothing\n'
+        for argv in (('--remove-mounts',), ('--remove-mounts', '--compact'),
+                     ('--apply', self.path('empty.conf'))):
+            self.run_on(*argv, '--persist')
+            after = adm.snapshot(self.machine)
+            self.assertEqual([p for p in after if p not in before and '/etc/' in p], [], argv)
+
     def test_settings_that_win_over_ours(self):
         """Files are read in the order of their names, from four directories."""
         wins = 'usr/lib/sysctl.d/90-package.conf', 'run/sysctl.d/95-b.conf'
