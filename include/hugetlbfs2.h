@@ -212,6 +212,10 @@ struct htlb_region_options {
  * memory. A shortage that can be seen is reported before anything is taken; on
  * any failure nothing stays behind.
  *
+ * Where the machine has no pages of the size that was asked for, those of the
+ * next smaller size, or of the default size, are the first to stand in, and the
+ * limit is HTLB_LIMIT_UNSUPPORTED.
+ *
  * BIND: without STRICT other memory is taken where the nodes' pools lack pages,
  * preferably on these nodes. STRICT INTERLEAVE is even within one page or
  * fails.

@@ -17,6 +17,7 @@
 
 #include "backing/budget.h"
 #include "base/atfork.h"
+#include "base/count.h"
 #include "base/failure.h"
 #include "system/files.h"
 
@@ -137,6 +138,8 @@ static struct region *make_record(const struct hl_ask *ask)
 		return NULL;
 	r->users = 1;
 	r->ask = *ask;
+	if (ask->is_lacking)
+		r->limit = HL_LIMIT_UNSUPPORTED;
 	r->fd = -1;
 	alloc.arg = r;
 	hl_resv_init(&r->map, &alloc);
@@ -216,6 +219,19 @@ int64_t hl_region_next(
 	return low;
 }
 
+/* The first choice was no choice: what stands in was counted by itself. */
+static void note_lacking(const struct region *r, int64_t steps)
+{
+	size_t bytes = (size_t)steps * r->ask.step_bytes;
+	size_t page_bytes = r->ask.lacking_bytes;
+
+	if (!r->ask.is_lacking || bytes == 0)
+		return;
+	hl_count_fallback(HL_LIMIT_UNSUPPORTED, bytes >> HL_UNIT_SHIFT);
+	hl_failure_record(HL_LIMIT_UNSUPPORTED, page_bytes, HL_NODE_ANY,
+		page_bytes == 0 ? 0 : (bytes + page_bytes - 1) / page_bytes, 0);
+}
+
 static int commit_steps(struct region *r, int64_t from, int64_t to)
 {
 	return hl_region_is_shared(r) ? hl_shared_commit(r, from, to)
@@ -256,6 +272,7 @@ static int commit(struct region *r, int64_t from, int64_t to)
 			at = end;
 	}
 	if (rc == 0) {
+		note_lacking(r, to - from - hl_resv_count(&r->map, from, to));
 		(void)hl_resv_add(&r->map, from, to);
 		return 0;
 	}
@@ -379,10 +396,12 @@ static int fill_all(struct region *r, int (*with)(struct region *))
 	rc = with(r);
 	if (empty)
 		return rc;
-	if (rc == 0)
+	if (rc == 0) {
 		(void)hl_resv_add(&r->map, 0, steps_of(r));
-	else
+		note_lacking(r, steps_of(r));
+	} else {
 		hl_resv_abort(&r->map, 0, steps_of(r));
+	}
 	return rc;
 }
 

@@ -9,7 +9,6 @@
 
 #include "backing/budget.h"
 #include "base/failure.h"
-#include "base/opt.h"
 #include "base/record.h"
 #include "system/admin.h"
 #include "system/files.h"
@@ -44,10 +43,15 @@ static bool is_there(size_t page_bytes)
 	       hl_supply_page_bytes(page_bytes) == page_bytes;
 }
 
-static int lacks(const struct hl_ask *ask, size_t page_bytes)
+/* Without STRICT it is said and counted where memory stands in. */
+static int lacks(struct hl_ask *ask, size_t page_bytes)
 {
+	ask->is_lacking = true;
+	ask->lacking_bytes = page_bytes;
+	if (!(ask->flags & HTLB_REGION_STRICT))
+		return 0;
 	hl_failure_record(HL_LIMIT_UNSUPPORTED, page_bytes, HL_NODE_ANY, 1, 0);
-	return (ask->flags & HTLB_REGION_STRICT) ? -EOPNOTSUPP : 0;
+	return -EOPNOTSUPP;
 }
 
 /* With a budget, its pages. */
@@ -77,12 +81,12 @@ static int choose_size(struct hl_ask *ask, size_t page_bytes)
 		return ask->page_bytes != 0 ? 0 : lacks(ask, 0);
 	}
 	if (page_bytes == 0)
-		page_bytes = hl_opt.default_page_bytes;
+		page_bytes = hl_region_default_size();
 	else if (!hl_is_pow2(page_bytes) || page_bytes < hl_base_page_bytes())
 		return -EINVAL;
 	ask->page_bytes = hl_supply_page_bytes(page_bytes);
 	ask->step_bytes = HL_MAX(ask->page_bytes, HL_UNIT_BYTES);
-	if (ask->page_bytes == 0 || (page_bytes != 0 && !is_there(page_bytes)))
+	if (!is_there(page_bytes))
 		return lacks(ask, page_bytes);
 	return 0;
 }

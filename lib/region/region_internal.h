@@ -83,6 +83,10 @@ struct hl_ask {
 	size_t page_bytes; /* tried first; 0: ordinary memory */
 	size_t step_bytes; /* of commit and decommit, a multiple of the unit */
 	bool largest;
+	/* The machine has no pages of the size that was asked for: those of
+	 * page_bytes stand in. */
+	bool is_lacking;
+	size_t lacking_bytes; /* 0: no huge pages at all */
 	unsigned flags;
 	struct hl_place place;
 	struct hl_subpool *budget;

@@ -372,7 +372,9 @@ int hl_shared_open(struct region *r)
 	}
 	if (flags & (HTLB_REGION_STRICT | HTLB_REGION_NO_BASE))
 		return rc;
-	hl_count_fallback(r->limit, r->ask.bytes >> HL_UNIT_SHIFT);
+	/* Counted already if pages of another size stood in at first. */
+	if (!r->ask.is_lacking)
+		hl_count_fallback(r->limit, r->ask.bytes >> HL_UNIT_SHIFT);
 	return try_size(r, 0);
 }
 

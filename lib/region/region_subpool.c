@@ -7,7 +7,6 @@
 
 #include "backing/budget.h"
 #include "base/failure.h"
-#include "base/opt.h"
 #include "base/record.h"
 
 #include <errno.h>
@@ -36,7 +35,7 @@ static int want_of(
 	const struct htlb_subpool_options *o, struct hl_budget_want *want)
 {
 	size_t page_bytes =
-		o->page_bytes != 0 ? o->page_bytes : hl_opt.default_page_bytes;
+		o->page_bytes != 0 ? o->page_bytes : hl_region_default_size();
 	struct hl_place place;
 	int rc = 0;
 

@@ -17,7 +17,10 @@
 #include "tree.h"
 
 #include "accounting/ledger.h"
+#include "backing/area_internal.h"
+#include "base/count.h"
 #include "base/failure.h"
+#include "base/opt.h"
 #include "hugetlbfs2.h"
 
 #include <errno.h>
@@ -151,6 +154,100 @@ static void test_bad_options(void **state)
 	assert_int_equal(htlb_region_create(1, &o, &p), -EOPNOTSUPP);
 	assert_int_equal(last_limit(), HL_LIMIT_UNSUPPORTED);
 	assert_int_equal(fake_mappings(), 0);
+}
+
+static uint64_t fallbacks(enum hl_limit limit)
+{
+	return atomic_load(&hl_counts()->fallbacks[limit]);
+}
+
+/* Pages of another size stand in; the limit is the size, not their pool. */
+static void lacking(unsigned flags, long pool, size_t hugetlb_bytes)
+{
+	struct htlb_region_options o = options(flags);
+	uint64_t before, pool_before;
+	struct hl_failure f;
+	void *p;
+
+	set_pools(pool, -1);
+	before = fallbacks(HL_LIMIT_UNSUPPORTED);
+	pool_before = fallbacks(HL_LIMIT_POOL);
+	o.page_bytes = 512 * HL_MIB;
+	assert_int_equal(htlb_region_create(4 * FAKE_HUGE, &o, &p), 0);
+	assert_int_equal(info_of(p).limit, HTLB_LIMIT_UNSUPPORTED);
+	assert_int_equal(info_of(p).page_bytes, FAKE_HUGE);
+	assert_int_equal(info_of(p).hugetlb_bytes, hugetlb_bytes);
+	assert_true(hl_failure_read(&f));
+	assert_int_equal(f.limit, HL_LIMIT_UNSUPPORTED);
+	assert_int_equal(f.page_bytes, 512 * HL_MIB);
+	assert_int_equal(f.needed_hpages, 1);
+	assert_int_equal(fallbacks(HL_LIMIT_UNSUPPORTED), before + 4);
+	/* Of those that stood in, each that was missing. */
+	assert_int_equal(fallbacks(HL_LIMIT_POOL),
+		pool_before + (4 * FAKE_HUGE - hugetlb_bytes) / FAKE_HUGE);
+	/* What is there already is not asked for again. */
+	assert_int_equal(htlb_region_decommit(p, FAKE_HUGE), 0);
+	assert_int_equal(htlb_region_commit(p, 4 * FAKE_HUGE), 0);
+	assert_int_equal(fallbacks(HL_LIMIT_UNSUPPORTED), before + 5);
+	assert_int_equal(htlb_region_destroy(p), 0);
+	assert_int_equal(backed(), 0);
+}
+
+static void test_lacking_size(void **state)
+{
+	struct htlb_region_options o =
+		options(HTLB_REGION_NO_THP | HTLB_REGION_NO_BASE);
+	void *p;
+
+	lacking(0, 4, 4 * FAKE_HUGE);
+	lacking(0, 2, 2 * FAKE_HUGE);
+	lacking(0, 0, 0);
+	/* What a larger pool would mend is the pool's affair. */
+	o.page_bytes = 512 * HL_MIB;
+	assert_int_equal(htlb_region_create(1, &o, &p), -ENOMEM);
+	assert_int_equal(last_limit(), HL_LIMIT_POOL);
+}
+
+static void test_no_huge_pages_at_all(void **state)
+{
+	struct htlb_region_options o = options(0);
+	void *p;
+
+	set_pools(0, -1);
+	tree_remove("/sys/kernel/mm/hugepages");
+	tree_put("/proc/meminfo", "MemTotal: 5 kB\n");
+	hl_supply_forget();
+	assert_int_equal(htlb_region_create(1, &o, &p), 0);
+	assert_int_equal(info_of(p).limit, HTLB_LIMIT_UNSUPPORTED);
+	assert_int_equal(info_of(p).thp_bytes, FAKE_HUGE);
+	assert_int_equal(htlb_region_destroy(p), 0);
+	o.flags = HTLB_REGION_STRICT;
+	assert_int_equal(htlb_region_create(1, &o, &p), -EOPNOTSUPP);
+	assert_int_equal(last_limit(), HL_LIMIT_UNSUPPORTED);
+}
+
+/* Zero is what htlb_default_page_size() says, whatever the variable says. */
+static void test_default_size_that_is_not_there(void **state)
+{
+	struct htlb_subpool_options s = {.size = sizeof(s), .max_hpages = 1};
+	struct htlb_region_options o = options(HTLB_REGION_STRICT);
+	size_t before = hl_opt.default_page_bytes, usual;
+	struct htlb_subpool_stat stat = {.size = sizeof(stat)};
+	struct htlb_subpool *sp;
+	void *p;
+
+	set_pools(1, -1);
+	hl_opt.default_page_bytes = (size_t)1 << 40;
+	assert_int_equal(htlb_default_page_size(&usual), 0);
+	assert_int_equal(usual, FAKE_HUGE);
+	assert_int_equal(htlb_region_create(1, &o, &p), 0);
+	assert_int_equal(info_of(p).hugetlb_bytes, FAKE_HUGE);
+	assert_int_equal(htlb_region_destroy(p), 0);
+	assert_int_equal(htlb_subpool_create(&s, &sp), 0);
+	assert_int_equal(htlb_subpool_stat(sp, &stat), 0);
+	assert_int_equal(stat.page_bytes, FAKE_HUGE);
+	htlb_subpool_destroy(sp);
+	hl_opt.default_page_bytes = before;
 }
 
 /* Older callers have less, newer ones more. */
@@ -443,6 +540,9 @@ int main(void)
 		TEST(test_strict_and_lenient),
 		TEST(test_more_than_there_is),
 		TEST(test_bad_options),
+		TEST(test_lacking_size),
+		TEST(test_no_huge_pages_at_all),
+		TEST(test_default_size_that_is_not_there),
 		TEST(test_sizes_of_structs),
 		TEST(test_node_without_pages),
 		TEST(test_largest_that_fits),
