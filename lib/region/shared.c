@@ -22,7 +22,6 @@
 #include "base/failure.h"
 #include "base/log.h"
 #include "base/opt.h"
-#include "base/syscall.h"
 #include "system/os.h"
 #include "system/sys.h"
 
@@ -31,16 +30,12 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
-#include <sys/syscall.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef SHM_NORESERVE
 #define SHM_NORESERVE 010000
 #endif
 
-#define NODE_WORDS (HL_NODES_MAX / 64)
+#define NODE_WORDS (HL_NODES_MAX / (8 * sizeof(unsigned long)))
 
 /* ---- what is in the way ---- */
 
@@ -86,7 +81,7 @@ static void refused(size_t page_bytes, uint64_t hpages, int err)
 
 static bool is_bound(void)
 {
-	unsigned long nodes[HL_NODES_MAX / (8 * sizeof(unsigned long))];
+	unsigned long nodes[NODE_WORDS];
 	int mode = MPOL_DEFAULT;
 
 	if (hl_os->get_mempolicy(&mode, nodes, HL_NODES_MAX) < 0)
@@ -97,12 +92,11 @@ static bool is_bound(void)
 /* All nodes with memory are allowed to this process. */
 static bool may_use_all_nodes(void)
 {
-	uint64_t allowed[NODE_WORDS] = {0};
+	unsigned long allowed[NODE_WORDS] = {0};
 	struct hl_topo topo;
 
-	if (hl_syscall(SYS_get_mempolicy, 0, (long)allowed, HL_NODES_MAX, 0,
-		    MPOL_F_MEMS_ALLOWED, 0) < 0 ||
-		hl_topo_read(&hl_root_real, &topo) < 0)
+	if (hl_os->allowed_nodes(allowed, HL_NODES_MAX) < 0 ||
+		hl_topo_read(hl_supply_root, &topo) < 0)
 		return false;
 	for (size_t i = 0; i < NODE_WORDS; i++) {
 		if ((topo.has_memory[i] & ~allowed[i]) != 0)
@@ -116,20 +110,17 @@ static bool is_promise_enough(size_t page_bytes)
 	struct hl_cgroup_hugetlb group;
 
 	/* A group that cannot be seen may have a limit. */
-	if (hl_cgroup_hugetlb(&hl_root_real, page_bytes, &group) < 0 ||
+	if (hl_cgroup_hugetlb(hl_supply_root, page_bytes, &group) < 0 ||
 		!group.present || group.headroom_bytes != UINT64_MAX)
 		return false;
 	return hl_supply_nodes() == 1 || (!is_bound() && may_use_all_nodes());
 }
 
-static int populate(void *p, size_t bytes)
+static int populate(void *p, size_t bytes, size_t page_bytes)
 {
-	int err;
-
-	do {
-		err = hl_os->madvise(p, bytes, MADV_POPULATE_WRITE);
-	} while (err == -EINTR || err == -EAGAIN);
-	return err;
+	return hl_populate_hugetlb(p, bytes, page_bytes) == bytes / page_bytes
+		       ? 0
+		       : -ENOMEM;
 }
 
 /* ---- mappings ---- */
@@ -150,7 +141,8 @@ int hl_shared_map(void *hint, size_t bytes, size_t page_bytes, void **out)
 		refused(page_bytes, hpages, err);
 		return -ENOMEM;
 	}
-	if (is_promise_enough(page_bytes) || populate(p, bytes) == 0) {
+	if (is_promise_enough(page_bytes) ||
+		populate(p, bytes, page_bytes) == 0) {
 		*out = p;
 		return 0;
 	}
@@ -161,24 +153,23 @@ int hl_shared_map(void *hint, size_t bytes, size_t page_bytes, void **out)
 
 /* ---- System V ---- */
 
-static int get(key_t key, size_t bytes, int flags)
+static int populate_segment(int id, size_t bytes, size_t page_bytes)
 {
-	return (int)hl_syscall(SYS_shmget, key, (long)bytes, flags, 0, 0, 0);
-}
+	void *at;
+	int err = hl_os->shmat(id, &at);
 
-static int populate_segment(int id, size_t bytes)
-{
-	long at = hl_syscall(SYS_shmat, id, 0, 0, 0, 0, 0);
-	int err;
-
-	if (at < 0 && at > -4096)
-		return (int)at;
-	err = populate((void *)at, bytes);
-	(void)hl_syscall(SYS_shmdt, at, 0, 0, 0, 0, 0);
+	if (err)
+		return err;
+	err = populate(at, bytes, page_bytes);
+	(void)hl_os->shmdt(at);
 	return err;
 }
 
-/* An id; -ENOMEM after everything was said: take ordinary memory; -errno. */
+/*
+ * An id; -ENOMEM after everything was said: take ordinary memory; -errno.
+ * -EEXIST: another process was faster, and it is not ours to populate or to
+ * remove.
+ */
 static int make_segment(key_t key, size_t bytes, int flags, size_t page_bytes)
 {
 	size_t whole = hl_align_up(bytes, page_bytes);
@@ -187,24 +178,25 @@ static int make_segment(key_t key, size_t bytes, int flags, size_t page_bytes)
 
 	if (!can_be_had(page_bytes, hpages))
 		return -ENOMEM;
-	id = get(key, bytes, (flags & ~SHM_NORESERVE) | SHM_HUGETLB);
+	id = hl_os->shmget(
+		key, bytes, (flags & ~SHM_NORESERVE) | SHM_HUGETLB | IPC_EXCL);
 	if (id == -ENOMEM || id == -EPERM || id == -EINVAL || id == -ENOSYS) {
 		refused(page_bytes, hpages, id);
 		return -ENOMEM;
 	}
 	if (id < 0 || is_promise_enough(page_bytes))
 		return id;
-	err = populate_segment(id, whole);
+	err = populate_segment(id, whole, page_bytes);
 	if (err == 0)
 		return id;
-	(void)hl_syscall(SYS_shmctl, id, IPC_RMID, 0, 0, 0, 0);
+	(void)hl_os->shmrm(id);
 	refused(page_bytes, hpages, err == -EACCES ? -EPERM : -ENOMEM);
 	return -ENOMEM;
 }
 
 static bool exists(key_t key)
 {
-	return key != IPC_PRIVATE && get(key, 0, 0) != -ENOENT;
+	return key != IPC_PRIVATE && hl_os->shmget(key, 0, 0) != -ENOENT;
 }
 
 int hl_shared_shmget(key_t key, size_t bytes, int flags)
@@ -219,7 +211,8 @@ int hl_shared_shmget(key_t key, size_t bytes, int flags)
 	if (!hl_opt.shm || page_bytes == 0 || bytes < page_bytes / 2 ||
 		bytes > SIZE_MAX - page_bytes || flags & SHM_HUGETLB ||
 		(key != IPC_PRIVATE && !(flags & IPC_CREAT)) || exists(key))
-		return get(key, bytes, flags);
+		return hl_os->shmget(key, bytes, flags);
 	id = make_segment(key, bytes, flags, page_bytes);
-	return id == -ENOMEM ? get(key, bytes, flags) : id;
+	return id == -ENOMEM || id == -EEXIST ? hl_os->shmget(key, bytes, flags)
+					      : id;
 }

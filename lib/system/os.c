@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <sys/ipc.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -117,6 +119,12 @@ static int os_get_mempolicy(
 		max_node(nbits), 0, 0, 0);
 }
 
+static int os_allowed_nodes(unsigned long *nodes, unsigned long nbits)
+{
+	return (int)hl_syscall(SYS_get_mempolicy, 0, (long)nodes,
+		max_node(nbits), 0, MPOL_F_MEMS_ALLOWED, 0);
+}
+
 static int os_page_node(void *addr)
 {
 	/* Without target nodes, move_pages only tells where pages are. */
@@ -128,6 +136,26 @@ static int os_page_node(void *addr)
 		return (int)err;
 	/* No mapping at all is EFAULT; for our callers nothing is there. */
 	return status == -EFAULT ? -ENOENT : status;
+}
+
+static int os_shmget(key_t key, size_t bytes, int flags)
+{
+	return (int)hl_syscall(SYS_shmget, key, (long)bytes, flags, 0, 0, 0);
+}
+
+static int os_shmat(int id, void **out)
+{
+	return address(hl_syscall(SYS_shmat, id, 0, 0, 0, 0, 0), out);
+}
+
+static int os_shmdt(const void *addr)
+{
+	return (int)hl_syscall(SYS_shmdt, (long)addr, 0, 0, 0, 0, 0);
+}
+
+static int os_shmrm(int id)
+{
+	return (int)hl_syscall(SYS_shmctl, id, IPC_RMID, 0, 0, 0, 0);
 }
 
 static int os_getcpu(unsigned *cpu, unsigned *node)
@@ -165,7 +193,12 @@ const struct hl_os hl_os_linux = {
 	.mbind = os_mbind,
 	.set_mempolicy = os_set_mempolicy,
 	.get_mempolicy = os_get_mempolicy,
+	.allowed_nodes = os_allowed_nodes,
 	.page_node = os_page_node,
+	.shmget = os_shmget,
+	.shmat = os_shmat,
+	.shmdt = os_shmdt,
+	.shmrm = os_shmrm,
 	.getcpu = os_getcpu,
 	.now_ms = os_now_ms,
 	.now_us = os_now_us,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The system calls of backing/ and heap/, as a table, so that a fake kernel
- * can stand in and refuse the nth one. Never on the fast path of malloc.
+ * The system calls of backing/, heap/ and region/, as a table, so that a fake
+ * kernel can stand in and refuse the nth one. Never on the fast path of malloc.
  *
  * All return 0 (or the result) or -errno, keep errno, are raw (no libc
  * wrapper that could be interposed or cancelled) and async-signal-safe.
@@ -37,8 +37,15 @@ struct hl_os {
 		int mode, const unsigned long *nodes, unsigned long nbits);
 	int (*get_mempolicy)(
 		int *mode, unsigned long *nodes, unsigned long nbits);
+	/* The nodes that this process may have memory of. */
+	int (*allowed_nodes)(unsigned long *nodes, unsigned long nbits);
 	/* Node of one page: >= 0, or -ENOENT if nothing is there. */
 	int (*page_node)(void *addr);
+	/* Segments of System V: an id; where it is attached, read and write. */
+	int (*shmget)(key_t key, size_t bytes, int flags);
+	int (*shmat)(int id, void **out);
+	int (*shmdt)(const void *addr);
+	int (*shmrm)(int id); /* it ends with its last user */
 	/* Where this thread runs. */
 	int (*getcpu)(unsigned *cpu, unsigned *node);
 	uint64_t (*now_ms)(void); /* CLOCK_MONOTONIC_COARSE */

@@ -25,7 +25,7 @@ static void put_number(const char *dir, const char *name, long value)
 	tree_put(path, text);
 }
 
-static void put_pool(const char *size, const long *free_pages)
+static void put_pool(const char *size, const long *free_pages, long reserved)
 {
 	char dir[160];
 	long all = 0;
@@ -42,15 +42,15 @@ static void put_pool(const char *size, const long *free_pages)
 	snprintf(dir, sizeof(dir), "/sys/kernel/mm/hugepages/%s", size);
 	put_number(dir, "nr_hugepages", all);
 	put_number(dir, "free_hugepages", all);
-	put_number(dir, "resv_hugepages", 0);
+	put_number(dir, "resv_hugepages", reserved);
 	put_number(dir, "surplus_hugepages", 0);
 	put_number(dir, "nr_overcommit_hugepages", 0);
 }
 
 void fake_put_pools(void)
 {
-	put_pool("hugepages-2048kB", fake.pool);
-	put_pool("hugepages-1048576kB", fake.gigantic);
+	put_pool("hugepages-2048kB", fake.pool, fake.reserved);
+	put_pool("hugepages-1048576kB", fake.gigantic, 0);
 }
 
 void fake_publish(void)

@@ -4,13 +4,7 @@
  * the borders of each change. Real memory stands behind each record at the same
  * addresses, never as huge pages, so that mincore(2) tells what was touched.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "fake_os.h"
+#include "fake_internal.h"
 
 #include "backing/area_internal.h"
 #include "tree.h"
@@ -21,12 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -35,41 +23,16 @@
 #endif
 
 #define MAPPINGS 4096
-#define PRESENT	 16384
-#define BASE	 4096u
-
-struct mapping {
-	char *from, *to;
-	size_t page_bytes; /* of a huge page; 0: ordinary */
-	int prot;
-	bool advised;
-	int policy, node;
-};
-
-/* A huge page that is there: of a pool, or transparent. */
-struct present {
-	char *page;
-	size_t bytes;
-	int node;
-	bool thp;
-};
 
 struct fake fake;
-static struct mapping mappings[MAPPINGS];
+static struct fake_mapping mappings[MAPPINGS];
 static size_t mapping_count;
-static struct present present[PRESENT];
-static size_t present_count;
 
 static struct refusal {
 	unsigned nth;
 	int rc;
 	bool all;
 } refusals[FAKE_CALLS];
-
-static struct split {
-	const void *from; /* NULL: free */
-	bool shared;
-} splits[16];
 
 /* ---- refusals ---- */
 
@@ -83,7 +46,7 @@ void fake_refuse_all(enum fake_call call, unsigned nth, int rc)
 	refusals[call] = (struct refusal){nth, rc, true};
 }
 
-static int enter(enum fake_call call)
+int fake_enter(enum fake_call call)
 {
 	struct refusal *r = &refusals[call];
 
@@ -101,7 +64,7 @@ static int enter(enum fake_call call)
 
 /* ---- mappings ---- */
 
-static struct mapping *mapping_at(const void *addr)
+struct fake_mapping *fake_mapping_at(const void *addr)
 {
 	for (size_t i = 0; i < mapping_count; i++) {
 		if ((const char *)addr >= mappings[i].from &&
@@ -111,39 +74,38 @@ static struct mapping *mapping_at(const void *addr)
 	return NULL;
 }
 
-static struct mapping *add_mapping(const struct mapping *m)
+void fake_mapping_add(const struct fake_mapping *m)
 {
 	assert_true(mapping_count < MAPPINGS);
-	mappings[mapping_count] = *m;
-	return &mappings[mapping_count++];
+	mappings[mapping_count++] = *m;
 }
 
 /* No mapping reaches over addr. */
 static void cut_at(char *addr)
 {
-	struct mapping *m = mapping_at(addr), tail;
+	struct fake_mapping *m = fake_mapping_at(addr), tail;
 
 	if (m == NULL || m->from == addr)
 		return;
 	tail = *m;
 	tail.from = addr;
 	m->to = addr;
-	add_mapping(&tail);
+	fake_mapping_add(&tail);
 }
 
-static void cut(char *from, size_t bytes)
+void fake_cut(char *from, size_t bytes)
 {
 	cut_at(from);
 	cut_at(from + bytes);
 }
 
-static bool is_mapped(char *from, size_t bytes)
+bool fake_is_mapped(char *from, size_t bytes)
 {
 	char *end = from + bytes;
-	struct mapping *m;
+	struct fake_mapping *m;
 
 	for (; from < end; from = m->to) {
-		m = mapping_at(from);
+		m = fake_mapping_at(from);
 		if (m == NULL)
 			return false;
 	}
@@ -152,77 +114,68 @@ static bool is_mapped(char *from, size_t bytes)
 
 static bool is_free(char *from, size_t bytes)
 {
-	for (size_t at = 0; at < bytes; at += BASE) {
-		if (mapping_at(from + at) != NULL)
+	for (size_t at = 0; at < bytes; at += FAKE_BASE) {
+		if (fake_mapping_at(from + at) != NULL)
 			return false;
 	}
 	return true;
 }
 
-static bool is_inside(const struct mapping *m, char *from, size_t bytes)
+bool fake_is_inside(const struct fake_mapping *m, char *from, size_t bytes)
 {
 	return m->from >= from && m->to <= from + bytes;
 }
 
-static long *pool_of(size_t page_bytes, int node)
+void fake_advise_range(char *from, size_t bytes, bool advised)
 {
-	return page_bytes == FAKE_HUGE ? &fake.pool[node]
-				       : &fake.gigantic[node];
-}
-
-static void drop_present(size_t i)
-{
-	if (present[i].thp)
-		fake.thps++;
-	else
-		++*pool_of(present[i].bytes, present[i].node);
-	present[i] = present[--present_count];
-	if (fake.live)
-		fake_put_pools();
-}
-
-static void drop_pages(char *from, size_t bytes)
-{
-	for (size_t i = present_count; i-- > 0;) {
-		if (present[i].page >= from && present[i].page < from + bytes)
-			drop_present(i);
+	fake_cut(from, bytes);
+	for (size_t i = 0; i < mapping_count; i++) {
+		if (fake_is_inside(&mappings[i], from, bytes))
+			mappings[i].advised = advised;
 	}
 }
 
-static void forget(char *from, size_t bytes)
+static void give_reservation(const struct fake_mapping *m)
 {
-	cut(from, bytes);
-	drop_pages(from, bytes);
+	size_t bytes = (size_t)(m->to - m->from);
+
+	if (m->shared && !m->of_segment && m->page_bytes != 0)
+		fake_unreserve(
+			bytes / m->page_bytes - fake_pages_in(m->from, bytes));
+}
+
+void fake_forget(char *from, size_t bytes)
+{
+	fake_cut(from, bytes);
 	for (size_t i = mapping_count; i-- > 0;) {
-		if (is_inside(&mappings[i], from, bytes))
-			mappings[i] = mappings[--mapping_count];
+		if (!fake_is_inside(&mappings[i], from, bytes))
+			continue;
+		give_reservation(&mappings[i]);
+		mappings[i] = mappings[--mapping_count];
 	}
+	fake_pages_drop(from, bytes);
 }
 
-static struct present *find_present(const char *page)
+/* The kernel cuts no huge page of a pool. */
+static bool cuts_page(const char *at)
 {
-	for (size_t i = 0; i < present_count; i++) {
-		if (page >= present[i].page &&
-			page < present[i].page + present[i].bytes)
-			return &present[i];
-	}
-	return NULL;
+	const struct fake_mapping *m = fake_mapping_at(at);
+
+	return m != NULL && m->page_bytes != 0 && m->from != at &&
+	       (uintptr_t)at % m->page_bytes != 0;
 }
 
-static void add_present(char *page, size_t bytes, int node, bool thp)
+static bool may_unmap(const char *from, size_t bytes)
 {
-	assert_true(present_count < PRESENT);
-	present[present_count++] = (struct present){page, bytes, node, thp};
-	if (fake.live)
-		fake_put_pools();
+	return !cuts_page(from) && !cuts_page(from + bytes);
 }
 
 /* ---- the calls ---- */
 
 static void *real_map(void *addr, size_t bytes, int prot, int flags)
 {
-	void *p = mmap(addr, bytes, prot,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	void *p = mmap(addr, bytes, prot, MAP_ANONYMOUS | MAP_NORESERVE | flags,
+		-1, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
 	(void)madvise(p, bytes, MADV_NOHUGEPAGE);
@@ -230,15 +183,16 @@ static void *real_map(void *addr, size_t bytes, int prot, int flags)
 }
 
 /* Somewhere, aligned to 2 MiB, or one base page beside it. */
-static char *real_place(size_t bytes, int prot)
+char *fake_place(size_t bytes, int prot, bool shared)
 {
-	char *p = real_map(NULL, bytes + 2 * FAKE_HUGE, PROT_NONE, 0);
+	char *p = real_map(NULL, bytes + 2 * FAKE_HUGE, PROT_NONE, MAP_PRIVATE);
 	char *at = (char *)hl_align_up((uintptr_t)p, FAKE_HUGE);
 
 	if (fake.misalign)
-		at += BASE;
+		at += FAKE_BASE;
 	munmap(p, bytes + 2 * FAKE_HUGE);
-	return real_map(at, bytes, prot, MAP_FIXED);
+	return real_map(at, bytes, prot,
+		MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE));
 }
 
 static size_t page_of_flags(int flags)
@@ -248,203 +202,105 @@ static size_t page_of_flags(int flags)
 	return (flags & MAP_HUGETLB) ? (size_t)1 << shift : 0;
 }
 
+/* What the kernel looks at before it unmaps anything. */
+static int check_mmap(
+	const struct fake_mapping *m, void *addr, size_t bytes, int flags)
+{
+	if (!(flags & MAP_ANONYMOUS))
+		return -EBADF;
+	if (m->page_bytes != 0 && m->page_bytes != FAKE_HUGE &&
+		m->page_bytes != FAKE_GIGANTIC)
+		return -EINVAL;
+	if (m->page_bytes != 0 && (flags & MAP_FIXED) &&
+		(uintptr_t)addr % m->page_bytes != 0)
+		return -EINVAL;
+	if ((flags & MAP_FIXED) && !may_unmap(addr, bytes))
+		return -EINVAL;
+	if (m->page_bytes != 0 && m->shared &&
+		!fake_reserve(m->page_bytes, bytes / m->page_bytes))
+		return -ENOMEM;
+	return 0;
+}
+
 static int fake_mmap(void *addr, size_t bytes, int prot, int flags, int fd,
 	off_t offset, void **out)
 {
-	struct mapping m = {
-		.prot = prot, .page_bytes = page_of_flags(flags), .node = -1};
-	int rc = enter(FAKE_MMAP);
+	struct fake_mapping m = {.prot = prot,
+		.page_bytes = page_of_flags(flags),
+		.shared = (flags & MAP_TYPE) == MAP_SHARED,
+		.node = -1};
+	int rc = fake_enter(FAKE_MMAP);
 
 	assert_int_equal(fd, -1);
 	assert_int_equal(offset, 0);
 	if (rc < 0) {
 		if (fake.unmap_first && (flags & MAP_FIXED))
-			forget(addr, bytes);
+			fake_forget(addr, bytes);
 		return rc;
 	}
-	if (m.page_bytes != 0 && m.page_bytes != FAKE_HUGE &&
-		m.page_bytes != FAKE_GIGANTIC)
-		return -EINVAL;
 	/* Together they would replace what is there on an old kernel. */
 	assert_true(!(flags & MAP_FIXED) || !(flags & MAP_FIXED_NOREPLACE));
 	if ((flags & MAP_FIXED_NOREPLACE) && is_free(addr, bytes))
 		flags |= MAP_FIXED;
 	else if ((flags & MAP_FIXED_NOREPLACE) && !fake.no_noreplace)
 		return -EEXIST;
+	rc = check_mmap(&m, addr, bytes, flags);
+	if (rc < 0)
+		return rc;
+	bytes = hl_align_up(bytes, FAKE_BASE);
 	if (flags & MAP_FIXED) {
-		if (m.page_bytes != 0 && (uintptr_t)addr % m.page_bytes != 0)
-			return -EINVAL;
-		forget(addr, bytes);
-		m.from = real_map(addr, bytes, prot, MAP_FIXED);
+		fake_forget(addr, bytes);
+		m.from = real_map(
+			addr, bytes, prot, MAP_FIXED | (flags & MAP_TYPE));
 	} else {
-		m.from = real_place(bytes, prot);
+		m.from = fake_place(bytes, prot, m.shared);
 	}
 	m.to = m.from + bytes;
-	add_mapping(&m);
+	fake_mapping_add(&m);
 	*out = m.from;
 	return 0;
 }
 
 static int fake_munmap(void *addr, size_t bytes)
 {
-	int rc = enter(FAKE_MUNMAP);
+	int rc = fake_enter(FAKE_MUNMAP);
 
 	if (rc < 0)
 		return rc;
-	forget(addr, bytes);
+	if (!may_unmap(addr, bytes))
+		return -EINVAL;
+	bytes = hl_align_up(bytes, FAKE_BASE);
+	fake_forget(addr, bytes);
 	munmap(addr, bytes);
 	return 0;
 }
 
 static int fake_mprotect(void *addr, size_t bytes, int prot)
 {
-	struct mapping *m = mapping_at(addr);
-	int rc = enter(FAKE_MPROTECT);
+	struct fake_mapping *m = fake_mapping_at(addr);
+	int rc = fake_enter(FAKE_MPROTECT);
 
 	if (rc < 0)
 		return rc;
-	if (!is_mapped(addr, bytes))
+	if (!fake_is_mapped(addr, bytes))
 		return -ENOMEM;
 	/* The kernel looks at the size only if something would change. */
 	if (m->page_bytes != 0 && bytes % m->page_bytes != 0)
 		return m->prot == prot ? 0 : -EINVAL;
-	cut(addr, bytes);
+	fake_cut(addr, bytes);
 	for (size_t i = 0; i < mapping_count; i++) {
-		if (is_inside(&mappings[i], addr, bytes))
+		if (fake_is_inside(&mappings[i], addr, bytes))
 			mappings[i].prot = prot;
 	}
 	mprotect(addr, bytes, prot);
 	return 0;
 }
 
-/* The page for a write to `at`, or -EFAULT. */
-static int populate_page(const struct mapping *m, char *at)
-{
-	char *page = (char *)hl_align_down((uintptr_t)at, m->page_bytes);
-	int from = m->policy == MPOL_BIND ? m->node : 0;
-	int to = m->policy == MPOL_BIND ? m->node + 1 : fake.nodes;
-
-	if (find_present(page) != NULL)
-		return 0;
-	for (int node = from; node < to; node++) {
-		if (*pool_of(m->page_bytes, node) > 0) {
-			--*pool_of(m->page_bytes, node);
-			add_present(page, m->page_bytes, node, false);
-			return 0;
-		}
-	}
-	return -EFAULT;
-}
-
-static int populate(char *addr, size_t bytes)
-{
-	struct mapping *m = mapping_at(addr);
-
-	assert_non_null(m);
-	assert_true(m->page_bytes != 0);
-	for (size_t at = 0; at < bytes; at += m->page_bytes) {
-		if (populate_page(m, addr + at) < 0)
-			return -EFAULT;
-	}
-	return 0;
-}
-
-static int dont_need(char *addr, size_t bytes)
-{
-	struct mapping *m = mapping_at(addr);
-
-	if (m->page_bytes != 0) {
-		if ((uintptr_t)addr % m->page_bytes != 0)
-			return -EINVAL;
-		bytes = hl_align_down(bytes, m->page_bytes);
-	}
-	drop_pages(addr, bytes);
-	return madvise(addr, bytes, MADV_DONTNEED);
-}
-
-/* ---- THPs that were split ---- */
-
-static struct split *find_split(const void *addr)
-{
-	for (size_t i = 0; i < HL_ARRAY_SIZE(splits); i++) {
-		if (splits[i].from == addr)
-			return &splits[i];
-	}
-	return NULL;
-}
-
-void fake_split(const void *addr, bool shared)
-{
-	struct split *s = find_split(NULL);
-
-	assert_non_null(s);
-	assert_non_null(mapping_at(addr));
-	*s = (struct split){addr, shared};
-}
-
-void fake_whole(const void *addr)
-{
-	find_split(addr)->shared = false;
-}
-
-bool fake_is_split(const void *addr)
-{
-	return find_split(addr) != NULL;
-}
-
-static int collapse(char *addr, size_t bytes)
-{
-	struct split *s = find_split(addr);
-
-	assert_int_equal(bytes, FAKE_HUGE);
-	if (mapping_at(addr)->page_bytes != 0)
-		return -EINVAL;
-	if (s != NULL)
-		*s = (struct split){0};
-	return 0;
-}
-
-static int fake_madvise(void *addr, size_t bytes, int advice)
-{
-	int rc = enter(FAKE_MADVISE);
-
-	if (rc < 0)
-		return rc;
-	if (!is_mapped(addr, bytes))
-		return -ENOMEM;
-	switch (advice) {
-	case MADV_POPULATE_WRITE:
-		return fake.no_populate ? -EINVAL : populate(addr, bytes);
-	case MADV_DONTNEED:
-		return dont_need(addr, bytes);
-	case MADV_COLLAPSE:
-		return collapse(addr, bytes);
-	case MADV_HUGEPAGE:
-	case MADV_NOHUGEPAGE:
-		cut(addr, bytes);
-		for (size_t i = 0; i < mapping_count; i++) {
-			if (is_inside(&mappings[i], addr, bytes))
-				mappings[i].advised = advice == MADV_HUGEPAGE;
-		}
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static void move_present(char *from, size_t bytes, char *to)
-{
-	for (size_t i = 0; i < present_count; i++) {
-		if (present[i].page >= from && present[i].page < from + bytes)
-			present[i].page = to + (present[i].page - from);
-	}
-}
-
 static int check_mremap(char *addr, size_t bytes, int flags, char *to)
 {
-	struct mapping *m = mapping_at(addr);
+	struct fake_mapping *m = fake_mapping_at(addr);
 
-	if (m == NULL || !is_mapped(addr, bytes))
+	if (m == NULL || !fake_is_mapped(addr, bytes))
 		return -EFAULT;
 	if (fake.one_vma && m->to < addr + bytes)
 		return -EFAULT;
@@ -468,137 +324,71 @@ static void real_move(char *from, size_t bytes, char *to)
 {
 	if (real_move_one(from, bytes, to))
 		return;
-	for (size_t at = 0; at < bytes; at += BASE)
-		assert_true(real_move_one(from + at, BASE, to + at));
+	for (size_t at = 0; at < bytes; at += FAKE_BASE)
+		assert_true(real_move_one(from + at, FAKE_BASE, to + at));
+}
+
+/* Elsewhere, and longer. */
+static int move_and_grow(
+	char *from, size_t old_bytes, size_t new_bytes, int flags, void **out)
+{
+	struct fake_mapping *m = fake_mapping_at(from), moved;
+
+	if (m == NULL || m->to < from + old_bytes)
+		return -EFAULT;
+	if (m->page_bytes != 0)
+		return -EINVAL;
+	if (!(flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	moved = *m;
+	moved.from = fake_place(new_bytes, m->prot, m->shared);
+	moved.to = moved.from + new_bytes;
+	fake_pages_move(from, old_bytes, moved.from);
+	assert_ptr_equal(mremap(from, old_bytes, new_bytes,
+				 MREMAP_MAYMOVE | MREMAP_FIXED, moved.from),
+		moved.from);
+	fake_forget(from, old_bytes);
+	fake_mapping_add(&moved);
+	*out = moved.from;
+	return 0;
 }
 
 static int fake_mremap(void *addr, size_t old_bytes, size_t new_bytes,
 	int flags, void *new_addr, void **out)
 {
-	struct mapping moved;
+	struct fake_mapping moved;
 	char *from = addr, *to = new_addr;
-	int rc = enter(FAKE_MREMAP);
+	int rc = fake_enter(FAKE_MREMAP);
 
+	if (rc == 0 && !(flags & MREMAP_FIXED))
+		return move_and_grow(from, old_bytes, new_bytes, flags, out);
 	assert_int_equal(old_bytes, new_bytes);
-	assert_true(flags & MREMAP_FIXED);
 	if (rc == 0)
 		rc = check_mremap(from, old_bytes, flags, to);
 	if (rc < 0) {
-		if (fake.unmap_first)
-			forget(to, old_bytes);
+		if (fake.unmap_first && (flags & MREMAP_FIXED))
+			fake_forget(to, old_bytes);
 		return rc;
 	}
-	forget(to, old_bytes);
-	cut(from, old_bytes);
-	move_present(from, old_bytes, to);
+	fake_forget(to, old_bytes);
+	fake_cut(from, old_bytes);
+	fake_pages_move(from, old_bytes, to);
 	for (size_t i = mapping_count; i-- > 0;) {
-		if (!is_inside(&mappings[i], from, old_bytes))
+		if (!fake_is_inside(&mappings[i], from, old_bytes))
 			continue;
 		moved = mappings[i];
 		moved.from = to + (moved.from - from);
 		moved.to = to + (moved.to - from);
 		if (flags & MREMAP_DONTUNMAP)
-			add_mapping(&moved);
+			fake_mapping_add(&moved);
 		else
 			mappings[i] = moved;
 	}
 	real_move(from, old_bytes, to);
 	if (flags & MREMAP_DONTUNMAP)
-		real_map(from, old_bytes, PROT_READ | PROT_WRITE, MAP_FIXED);
+		real_map(from, old_bytes, PROT_READ | PROT_WRITE,
+			MAP_FIXED | MAP_PRIVATE);
 	*out = to;
-	return 0;
-}
-
-/* The kernel stores its answer through the pointer: that may need a page. */
-static int store_answer(unsigned char *vec)
-{
-	struct mapping *m = mapping_at(vec);
-
-	if (m == NULL || m->page_bytes == 0)
-		return 0;
-	return populate_page(m, (char *)vec);
-}
-
-static bool any_touched(char *from, size_t bytes)
-{
-	unsigned char vec[FAKE_HUGE / BASE];
-
-	assert_int_equal(mincore(from, bytes, vec), 0);
-	for (size_t i = 0; i < bytes / BASE; i++) {
-		if (vec[i] & 1)
-			return true;
-	}
-	return false;
-}
-
-/* The first touch of an advised unit got a huge page, if there is one. */
-static void fault_thp(const struct mapping *m, char *at)
-{
-	char *unit = (char *)hl_align_down((uintptr_t)at, FAKE_HUGE);
-
-	if (!m->advised || fake.thps == 0 || unit < m->from ||
-		unit + FAKE_HUGE > m->to || find_present(unit) != NULL ||
-		!any_touched(unit, FAKE_HUGE))
-		return;
-	fake.thps--;
-	add_present(unit, FAKE_HUGE, 0, true);
-}
-
-/* A page is resident; looking at one of a THP makes it one. */
-static bool is_resident(char *p)
-{
-	struct mapping *m = mapping_at(p);
-	unsigned char there;
-
-	if (m->page_bytes == 0)
-		fault_thp(m, p);
-	if (m->page_bytes != 0 || find_present(p) != NULL)
-		return find_present(p) != NULL;
-	assert_int_equal(mincore(p, BASE, &there), 0);
-	return there & 1;
-}
-
-static int fake_mincore(void *addr, size_t bytes, unsigned char *vec)
-{
-	int rc = enter(FAKE_MINCORE);
-
-	if (rc < 0)
-		return rc;
-	if (!is_mapped(addr, bytes))
-		return -ENOMEM;
-	if (store_answer(vec) < 0)
-		return -EFAULT;
-	for (size_t at = 0; at < bytes; at += BASE)
-		vec[at / BASE] = is_resident((char *)addr + at);
-	return 0;
-}
-
-static int fake_touch(void *addr)
-{
-	int rc = enter(FAKE_TOUCH);
-
-	if (rc < 0)
-		return rc;
-	return store_answer(addr) < 0 ? -EFAULT : 0;
-}
-
-static int fake_pagemap(void *addr, size_t pages, uint64_t *entry)
-{
-	const char *unit =
-		(const char *)hl_align_down((uintptr_t)addr, FAKE_HUGE);
-	const struct split *s = find_split(unit);
-	int rc = enter(FAKE_PAGEMAP);
-
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < pages; i++) {
-		char *p = (char *)addr + i * BASE;
-		bool others =
-			s != NULL && s->shared && p >= unit + FAKE_HUGE / 2;
-
-		entry[i] = (uint64_t)is_resident(p) << 63 | (uint64_t)!others
-								    << 56;
-	}
 	return 0;
 }
 
@@ -614,13 +404,13 @@ static int lowest(const unsigned long *nodes, unsigned long nbits)
 static int fake_mbind(void *addr, size_t bytes, int mode,
 	const unsigned long *nodes, unsigned long nbits)
 {
-	int rc = enter(FAKE_MBIND);
+	int rc = fake_enter(FAKE_MBIND);
 
 	if (rc < 0)
 		return rc;
-	cut(addr, bytes);
+	fake_cut(addr, bytes);
 	for (size_t i = 0; i < mapping_count; i++) {
-		if (is_inside(&mappings[i], addr, bytes)) {
+		if (fake_is_inside(&mappings[i], addr, bytes)) {
 			mappings[i].policy = mode;
 			mappings[i].node = lowest(nodes, nbits);
 		}
@@ -631,7 +421,7 @@ static int fake_mbind(void *addr, size_t bytes, int mode,
 static int fake_set_mempolicy(
 	int mode, const unsigned long *nodes, unsigned long nbits)
 {
-	int rc = enter(FAKE_SET_MEMPOLICY);
+	int rc = fake_enter(FAKE_SET_MEMPOLICY);
 
 	(void)nodes;
 	(void)nbits;
@@ -645,7 +435,7 @@ static int fake_set_mempolicy(
 static int fake_get_mempolicy(
 	int *mode, unsigned long *nodes, unsigned long nbits)
 {
-	int rc = enter(FAKE_GET_MEMPOLICY);
+	int rc = fake_enter(FAKE_GET_MEMPOLICY);
 
 	if (rc < 0)
 		return rc;
@@ -654,14 +444,15 @@ static int fake_get_mempolicy(
 	return 0;
 }
 
-static int fake_page_node(void *addr)
+static int fake_allowed_nodes(unsigned long *nodes, unsigned long nbits)
 {
-	struct present *p = find_present(addr);
-	int rc = enter(FAKE_PAGE_NODE);
+	int rc = fake_enter(FAKE_ALLOWED_NODES);
 
 	if (rc < 0)
 		return rc;
-	return p == NULL ? -ENOENT : p->node;
+	memset(nodes, 0, nbits / 8);
+	nodes[0] = fake.allowed;
+	return 0;
 }
 
 static int fake_getcpu(unsigned *cpu, unsigned *node)
@@ -693,7 +484,12 @@ static const struct hl_os fake_os = {
 	.mbind = fake_mbind,
 	.set_mempolicy = fake_set_mempolicy,
 	.get_mempolicy = fake_get_mempolicy,
+	.allowed_nodes = fake_allowed_nodes,
 	.page_node = fake_page_node,
+	.shmget = fake_shmget,
+	.shmat = fake_shmat,
+	.shmdt = fake_shmdt,
+	.shmrm = fake_shmrm,
 	.getcpu = fake_getcpu,
 	.now_ms = fake_now_ms,
 	.now_us = fake_now_us,
@@ -701,26 +497,13 @@ static const struct hl_os fake_os = {
 
 /* ---- questions ---- */
 
-size_t fake_unpopulated(const void *addr, size_t bytes)
-{
-	size_t n = 0;
-
-	for (size_t at = 0; at < bytes; at += FAKE_HUGE) {
-		const char *p = (const char *)addr + at;
-		struct mapping *m = mapping_at(p);
-
-		n += m != NULL && m->page_bytes != 0 && find_present(p) == NULL;
-	}
-	return n;
-}
-
 bool fake_is_prot(const void *addr, size_t bytes, int prot)
 {
 	const char *p = addr, *end = p + bytes;
-	struct mapping *m;
+	struct fake_mapping *m;
 
 	for (; p < end; p = m->to) {
-		m = mapping_at(p);
+		m = fake_mapping_at(p);
 		if (m == NULL || m->prot != prot)
 			return false;
 	}
@@ -729,14 +512,14 @@ bool fake_is_prot(const void *addr, size_t bytes, int prot)
 
 bool fake_is_hugetlb(const void *addr)
 {
-	struct mapping *m = mapping_at(addr);
+	struct fake_mapping *m = fake_mapping_at(addr);
 
 	return m != NULL && m->page_bytes != 0;
 }
 
 int fake_policy(const void *addr, int *node)
 {
-	struct mapping *m = mapping_at(addr);
+	struct fake_mapping *m = fake_mapping_at(addr);
 
 	assert_non_null(m);
 	*node = m->node;
@@ -757,9 +540,10 @@ int fake_setup(void **state)
 	fake.nodes = 1;
 	fake.thps = 1000;
 	fake.now_ms = 1000;
-	memset(splits, 0, sizeof(splits));
+	fake.allowed = ~0ul;
 	mapping_count = 0;
-	present_count = 0;
+	fake_pages_setup();
+	fake_shm_setup();
 	tree_setup(state);
 	hl_supply_root = tree_root();
 	hl_os = &fake_os;
@@ -771,14 +555,17 @@ int fake_setup(void **state)
 
 int fake_teardown(void **state)
 {
-	int left = mapping_count != 0 || present_count != 0;
+	size_t pages = fake_pages_count(), ids = fake_segments();
+	bool left = mapping_count + pages + ids != 0 || fake.reserved != 0;
 
 	hl_os = &hl_os_linux;
 	hl_supply_root = &hl_root_real;
 	hl_supply_forget();
 	hl_populate_forget();
 	if (left)
-		fprintf(stderr, "%zu mappings, %zu pages left\n", mapping_count,
-			present_count);
+		fprintf(stderr,
+			"%zu mappings, %zu pages, %zu segments, %ld reserved "
+			"pages left\n",
+			mapping_count, pages, ids, fake.reserved);
 	return tree_teardown(state) || left;
 }

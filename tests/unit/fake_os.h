@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A kernel for unit tests of backing/, in place of hl_os_linux: it keeps its
- * own account of mappings, pools of huge pages, THP and time, refuses the nth
- * call of a kind when told to, and backs everything with ordinary memory that
- * may really be read and written (a wrong access crashes the test).
+ * A kernel for unit tests of backing/ and region/, in place of hl_os_linux: it
+ * keeps its own account of mappings, pools of huge pages, THP and time, refuses
+ * the nth call of a kind when told to, and backs everything with ordinary
+ * memory that may really be read and written (a wrong access crashes the test).
  *
  * The machine's files (pools, meminfo, THP) are put below tree.h's root to
  * match; fake_publish() brings them up to date.
+ *
+ * Shared mappings of huge pages are reserved; there is one process, so that
+ * the pages of what is unmapped go back at once. Segments of System V can be
+ * attached once at a time (fake_shm.c).
  *
  * Not kept: memory.max, swap, files. Touching a hugetlb page that was not
  * populated does not raise SIGBUS; fake_unpopulated() finds it.
@@ -33,6 +37,11 @@ enum fake_call {
 	FAKE_SET_MEMPOLICY,
 	FAKE_GET_MEMPOLICY,
 	FAKE_PAGE_NODE,
+	FAKE_ALLOWED_NODES,
+	FAKE_SHMGET,
+	FAKE_SHMAT,
+	FAKE_SHMDT,
+	FAKE_SHMRM,
 	FAKE_CALLS
 };
 
@@ -41,14 +50,18 @@ struct fake {
 	int nodes;
 	long pool[FAKE_NODES];	   /* free pages of FAKE_HUGE */
 	long gigantic[FAKE_NODES]; /* free pages of FAKE_GIGANTIC */
-	long thps;		   /* that can be had */
-	bool no_populate;	   /* before 5.14 */
-	bool no_noreplace;	   /* before 4.17: the address is a hint */
-	bool misalign;		   /* mmap does not align large mappings */
-	bool no_dontunmap;	   /* before 5.7 */
-	bool one_vma;		   /* mremap takes one mapping at a time */
-	bool unmap_first;	   /* a refused MAP_FIXED leaves a hole */
-	bool live;		   /* the files follow every change */
+	long reserved;	   /* of FAKE_HUGE, by shared memory: of those free */
+	long thps;	   /* that can be had */
+	bool no_populate;  /* before 5.14 */
+	bool no_noreplace; /* before 4.17: the address is a hint */
+	bool misalign;	   /* mmap does not align large mappings */
+	bool no_dontunmap; /* before 5.7 */
+	bool one_vma;	   /* mremap takes one mapping at a time */
+	bool unmap_first;  /* a refused MAP_FIXED leaves a hole */
+	unsigned long allowed; /* nodes */
+	bool no_shm_group;     /* SHM_HUGETLB is not permitted */
+	int rival_key; /* another process is faster to make that segment */
+	bool live;     /* the files follow every change */
 	uint64_t now_ms;
 	/* What happened */
 	unsigned calls[FAKE_CALLS];
@@ -91,5 +104,10 @@ bool fake_is_hugetlb(const void *addr);
 /* MPOL_* of the mapping at addr, and its lowest node (-1: none). */
 int fake_policy(const void *addr, int *node);
 size_t fake_mappings(void);
+/* The segment with that id; page_bytes 0: of ordinary memory. */
+size_t fake_segment_page_bytes(int id);
+size_t fake_segment_bytes(int id);
+size_t fake_segment_populated(int id);
+size_t fake_segments(void);
 
 #endif

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +184,44 @@ static void test_policies(void **state)
 	assert_int_equal(hl_os->munmap(p, page), 0);
 }
 
+static void test_allowed_nodes(void **state)
+{
+	unsigned long nodes[HL_NODES_MAX / 64] = {0};
+	struct hl_topo topo;
+
+	(void)state;
+	if (hl_os->allowed_nodes(nodes, HL_NODES_MAX) == -ENOSYS)
+		SKIP_BECAUSE("this kernel has no NUMA");
+	assert_int_equal(hl_topo_read(&hl_root_real, &topo), 0);
+	assert_true(nodes[0] != 0);
+	assert_int_equal(nodes[0] & ~topo.online[0], 0);
+}
+
+static void test_segments(void **state)
+{
+	void *p = NULL, *q;
+	int id;
+
+	(void)state;
+	id = hl_os->shmget(IPC_PRIVATE, 3 * page, IPC_CREAT | 0600);
+	if (id == -ENOSYS)
+		SKIP_BECAUSE("this kernel has no segments");
+	assert_true(id >= 0);
+	assert_int_equal(hl_os->shmat(id, &p), 0);
+	assert_int_equal(hl_os->shmat(id, &q), 0);
+	((char *)p)[3 * page - 1] = 7;
+	assert_int_equal(((char *)q)[3 * page - 1], 7);
+	assert_int_equal(hl_os->shmdt(q), 0);
+	assert_int_equal(hl_os->shmdt(q), -EINVAL);
+	assert_int_equal(hl_os->shmrm(id), 0);
+	assert_int_equal(hl_os->shmdt(p), 0);
+	/* The address is untouched where it fails. */
+	assert_true(hl_os->shmat(id, &q) < 0);
+	assert_ptr_not_equal(q, NULL);
+	assert_true(hl_os->shmrm(id) < 0);
+	assert_int_equal(hl_os->shmget(IPC_PRIVATE, 0, IPC_CREAT), -EINVAL);
+}
+
 static void test_where_a_page_is(void **state)
 {
 	char *p = map(2 * page);
@@ -269,6 +308,8 @@ int main(void)
 		TEST(test_mremap),
 		TEST(test_mincore),
 		TEST(test_policies),
+		TEST(test_allowed_nodes),
+		TEST(test_segments),
 		TEST(test_where_a_page_is),
 		TEST(test_where_this_thread_runs),
 		TEST(test_touch_and_pagemap),
