@@ -131,6 +131,12 @@ int hl_area_move(struct hl_area *src, size_t from, size_t to,
  */
 void hl_area_disown(struct hl_area *area, size_t from, size_t to);
 
+/*
+ * What of these units had left comes back, PROT_NONE or to be unmapped: the
+ * caller knows that nobody has anything there any more.
+ */
+void hl_area_reclaim(struct hl_area *area, size_t from, size_t to);
+
 /* NONE beyond the end, and if the area was closed meanwhile. */
 enum hl_backing_kind hl_area_kind(const struct hl_area *area, size_t unit);
 /* Bytes of the hugetlb page behind a unit; 0 if it is of another kind. */

@@ -23,3 +23,13 @@ void hl_area_disown(struct hl_area *area, size_t from, size_t to)
 		hl_unit_store(area, u, HL_UNIT_LOST);
 	}
 }
+
+void hl_area_reclaim(struct hl_area *area, size_t from, size_t to)
+{
+	for (size_t u = from; u < to; u++) {
+		HL_ASSERT(
+			hl_word_kind(hl_unit_load(area, u)) == HL_BACKING_NONE);
+		if (hl_unit_load(area, u) & HL_UNIT_LOST)
+			hl_unit_store(area, u, 0);
+	}
+}

@@ -105,6 +105,14 @@ void hl_mapping_unlock(const struct hl_mapping_signals *saved)
 
 /* ---- pages of the pool, private ---- */
 
+/* Neither the pool nor a limit of it. */
+static void lacks_memory(size_t units, size_t page_bytes)
+{
+	hl_count_fallback(HL_LIMIT_MEMORY, units);
+	hl_failure_record(HL_LIMIT_MEMORY, page_bytes, HL_NODE_ANY,
+		units * HL_UNIT_BYTES / page_bytes, 0);
+}
+
 /* So many units from the first on can have pages of the pool. */
 static size_t affordable(size_t units, enum hl_limit *limit)
 {
@@ -157,8 +165,10 @@ static int map_on_pool(size_t bytes, void **out)
 	hl_mapping_lock(&saved);
 	err = hl_area_open(
 		units, hl_mapping.private_page_bytes, true, &mapped.area);
-	if (err)
+	if (err) {
+		lacks_memory(units, hl_mapping.private_page_bytes);
 		goto unlock;
+	}
 	err = commit(mapped.area, units, on_pool);
 	if (err)
 		goto close;
@@ -166,12 +176,14 @@ static int map_on_pool(size_t bytes, void **out)
 	mapped.to = mapped.from + hl_area_units(mapped.area) * HL_UNIT_BYTES;
 	mapped.start = mapped.from;
 	mapped.end = mapped.from + hl_align_up(bytes, hl_base_page_bytes());
+	hl_mapping_private_begin(&mapped);
 	err = hl_maptable_insert(&hl_mapping.table, &mapped);
 	if (err)
 		goto release;
 	*out = (void *)mapped.from;
 	goto unlock;
 release:
+	lacks_memory(units, hl_mapping.private_page_bytes);
 	hl_area_release(mapped.area, 0, units);
 close:
 	hl_area_close(mapped.area);
@@ -240,8 +252,10 @@ static int map_advised(void *addr, size_t bytes, int prot, int flags, int fd,
 		!(flags & SPECIAL_FLAGS) &&
 		map_aligned(bytes, prot, flags & ~MAP_POPULATE, &aligned) ==
 			0) {
-		(void)hl_os->munmap(p, bytes);
-		p = aligned;
+		if (hl_os->munmap(p, bytes) == 0)
+			p = aligned;
+		else
+			(void)hl_os->munmap(aligned, bytes);
 	}
 	advise(p, bytes);
 	if (flags & MAP_POPULATE)
@@ -272,6 +286,7 @@ static int map_shared(size_t bytes, void **out)
 	hl_mapping_unlock(&saved);
 	if (err) {
 		(void)hl_os->munmap(p, whole);
+		lacks_memory(HL_MAX(whole / HL_UNIT_BYTES, 1), page_bytes);
 		return err;
 	}
 	*out = p;
@@ -286,18 +301,47 @@ static bool is_plain(const void *addr, int prot, int flags, int type)
 	       !(flags & (SPECIAL_FLAGS | MAP_NORESERVE));
 }
 
+/*
+ * What the kernel would refuse in any place must not cost the program what is
+ * there. Huge pages would be taken twice.
+ */
+static int try_elsewhere(
+	size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	void *p;
+	int err;
+
+	if (flags & MAP_HUGETLB)
+		return 0;
+	flags &= ~(MAP_FIXED | MAP_POPULATE | MAP_LOCKED);
+	err = hl_os->mmap(NULL, bytes, prot, flags, fd, offset, &p);
+	if (err == 0)
+		(void)hl_os->munmap(p, bytes);
+	return err == -ENOMEM || err == -EAGAIN ? 0 : err;
+}
+
+/* Something will lie over what we know: it is ours no longer. */
+static int make_way(
+	void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	int err;
+
+	if (!hl_mapping_is(HL_MAPPING_ANY) || !hl_mapping_knows(addr, bytes))
+		return 0;
+	err = try_elsewhere(bytes, prot, flags, fd, offset);
+	return err ? err : hl_mapping_overlay(addr, bytes);
+}
+
 int hl_mapping_map(void *addr, size_t bytes, int prot, int flags, int fd,
 	off_t offset, void **out)
 {
 	bool anonymous = (flags & MAP_ANONYMOUS) && bytes < SIZE_MAX / 2;
+	int err = 0;
 
-	/* Over what we know: it is ours no longer. */
-	if ((flags & MAP_FIXED) && hl_mapping_is(HL_MAPPING_ANY)) {
-		int err = hl_mapping_overlay(addr, bytes);
-
-		if (err)
-			return err;
-	}
+	if (flags & MAP_FIXED)
+		err = make_way(addr, bytes, prot, flags, fd, offset);
+	if (err)
+		return err;
 	if (anonymous && hl_mapping_is(HL_MAPPING_SHARED) &&
 		bytes >= hl_mapping.shared_page_bytes &&
 		is_plain(addr, prot, flags, MAP_SHARED) &&

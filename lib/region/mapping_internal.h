@@ -32,11 +32,47 @@ struct hl_mapping_signals {
 void hl_mapping_lock(struct hl_mapping_signals *saved);
 void hl_mapping_unlock(const struct hl_mapping_signals *saved);
 
+/* Some of the range is in the table. */
+bool hl_mapping_knows(const void *addr, size_t bytes);
 /*
  * Something will be mapped over the range at once: 0, and we have let go of
  * it; -errno: the kernel could not do it.
  */
 int hl_mapping_overlay(void *addr, size_t bytes);
+
+/* PROT_NONE over whatever is there; 0 or -errno. */
+int hl_mapping_map_nothing(uintptr_t from, uintptr_t to);
+/* munmap(2) of what is not ours; from >= to: nothing. */
+int hl_mapping_unmap_plain(uintptr_t from, uintptr_t to);
+
+/* ---- mapping_private.c ---- */
+
+/* A new one, of which the program has everything. */
+void hl_mapping_private_begin(struct hl_mapped *m);
+/*
+ * [from, to) is unmapped, or about to be mapped over; `to` reaches over the
+ * part that the program does not know of. 0, and the mapping may have ended; or
+ * -errno, and nothing has changed.
+ */
+int hl_mapping_private_unmap(struct hl_mapped *m, uintptr_t from, uintptr_t to);
+int hl_mapping_private_overlay(
+	struct hl_mapped *m, uintptr_t from, uintptr_t to);
+/* The program has its ends still, and could read what is between them. */
+bool hl_mapping_private_is_whole(
+	const struct hl_mapped *m, uintptr_t from, uintptr_t to);
+bool hl_mapping_private_is_readable(const struct hl_mapped *m);
+
+/* ---- mapping_shared.c ---- */
+
+/* As above. */
+int hl_mapping_shared_unmap(struct hl_mapped *m, uintptr_t from, uintptr_t to);
+int hl_mapping_shared_overlay(
+	struct hl_mapped *m, uintptr_t from, uintptr_t to);
+/* The whole huge pages of [from, to), which reaches to the unknown parts. */
+void hl_mapping_shared_whole(
+	const struct hl_mapped *m, uintptr_t *from, uintptr_t *to);
+/* -EINVAL: others may have it. Else it is no longer ours. */
+int hl_mapping_make_ordinary(struct hl_mapped *m);
 
 /* Around fork(2), registered by hl_mapping_configure(). */
 void hl_mapping_fork_prepare(void);

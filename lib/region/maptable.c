@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * See region/maptable.h. An array, since there are few and they live long: a
- * search is a dozen comparisons, an insertion moves at most 200 KiB.
+ * search is a dozen comparisons, an insertion moves at most 500 KiB.
  */
 #include "region/maptable.h"
 

@@ -18,10 +18,15 @@ struct hl_mapped {
 	/* Of that, what the program has: the rest nobody knows of. */
 	uintptr_t start, end;
 	struct hl_area *area; /* private: what manages it. NULL: shared */
-	bool has_left;	      /* private: units have left the area */
 	bool is_protected;    /* the program may have made it unreadable */
-	size_t page_bytes;    /* shared: of the huge page */
-	uint64_t forks;	      /* shared: of the process when it was made */
+	/* Private: */
+	bool has_left;		      /* units have left the area */
+	bool has_holes;		      /* more than the one below */
+	uintptr_t kept_from, kept_to; /* outside, the program has nothing */
+	uintptr_t hole_from, hole_to; /* nor here */
+	/* Shared: */
+	size_t page_bytes; /* of the huge page */
+	uint64_t forks;	   /* of the process when it was made */
 };
 
 #define HL_MAPTABLE_MAX 4096

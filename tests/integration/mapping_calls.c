@@ -375,6 +375,39 @@ static void step(void)
 		check_mapping(m);
 }
 
+static long mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	long n = 0;
+	int c;
+
+	CHECK(f != NULL);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+/* More than is needed, trimmed at both ends: nothing of it stays. */
+static void trim(void)
+{
+	size_t bytes = (size_t)5 << 20, odd = 3 * page_bytes;
+	long before = mappings();
+
+	for (int i = 0; i < 40; i++) {
+		char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			type() | MAP_ANONYMOUS, -1, 0);
+
+		CHECK(p != MAP_FAILED);
+		p[bytes / 2] = 1;
+		CHECK(munmap(p, odd) == 0);
+		CHECK(munmap(p + bytes - odd, odd) == 0);
+		CHECK(p[bytes / 2] == 1);
+		CHECK(munmap(p + odd, bytes - 2 * odd) == 0);
+	}
+	CHECK(mappings() < before + 20);
+}
+
 int main(int argc, char **argv)
 {
 	long steps;
@@ -394,6 +427,7 @@ int main(int argc, char **argv)
 		if (all[i].at != NULL)
 			unmap(&all[i], 0, all[i].pages);
 	}
+	trim();
 	puts("done");
 	return 0;
 }

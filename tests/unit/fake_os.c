@@ -253,7 +253,11 @@ static int fake_mmap(void *addr, size_t bytes, int prot, int flags, int fd,
 		m.from = real_map(
 			addr, bytes, prot, MAP_FIXED | (flags & MAP_TYPE));
 	} else {
+		bool misalign = fake.misalign;
+
+		fake.misalign = misalign && m.page_bytes == 0;
 		m.from = fake_place(bytes, prot, m.shared);
+		fake.misalign = misalign;
 	}
 	m.to = m.from + bytes;
 	fake_mapping_add(&m);
@@ -360,8 +364,10 @@ static int fake_mremap(void *addr, size_t old_bytes, size_t new_bytes,
 	char *from = addr, *to = new_addr;
 	int rc = fake_enter(FAKE_MREMAP);
 
-	if (rc == 0 && !(flags & MREMAP_FIXED))
-		return move_and_grow(from, old_bytes, new_bytes, flags, out);
+	if (!(flags & MREMAP_FIXED))
+		return rc < 0 ? rc
+			      : move_and_grow(
+					from, old_bytes, new_bytes, flags, out);
 	assert_int_equal(old_bytes, new_bytes);
 	if (rc == 0)
 		rc = check_mremap(from, old_bytes, flags, to);
@@ -524,6 +530,17 @@ int fake_policy(const void *addr, int *node)
 	assert_non_null(m);
 	*node = m->node;
 	return m->policy;
+}
+
+void fake_unmap_rest(void)
+{
+	while (mapping_count > 0) {
+		char *from = mappings[0].from;
+		size_t bytes = (size_t)(mappings[0].to - from);
+
+		fake_forget(from, bytes);
+		munmap(from, bytes);
+	}
 }
 
 size_t fake_mappings(void)

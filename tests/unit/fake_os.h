@@ -104,6 +104,8 @@ bool fake_is_hugetlb(const void *addr);
 /* MPOL_* of the mapping at addr, and its lowest node (-1: none). */
 int fake_policy(const void *addr, int *node);
 size_t fake_mappings(void);
+/* After munmap was refused: what nobody will unmap. */
+void fake_unmap_rest(void);
 /* The segment with that id; page_bytes 0: of ordinary memory. */
 size_t fake_segment_page_bytes(int id);
 size_t fake_segment_bytes(int id);
