@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The functions of hugetlbfs.h, as libhugetlbfs2.so and the preload object
- * export them: each through the one table of the process (region/compat.h).
+ * The functions of hugetlbfs.h, as libhugetlbfs2.so, the preload object and
+ * libhugetlbfs.so.0 export them: each through the one table of the process
+ * (region/compat.h).
  */
 #include "region/compat.h"
 
