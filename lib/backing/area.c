@@ -32,6 +32,22 @@ uintptr_t hl_area_base(const struct hl_area *area)
 	return atomic_load_explicit(&area->base, memory_order_relaxed);
 }
 
+bool hl_area_whole_pages(const struct hl_area *area, size_t page_bytes,
+	size_t from, size_t to, size_t *start, size_t *end)
+{
+	size_t first = hl_area_base(area) >> HL_UNIT_SHIFT;
+	size_t grain = hl_grain(page_bytes);
+	size_t low = hl_align_up(first + from, grain) - first;
+	size_t high = hl_align_down(first + to, grain) - first;
+
+	/* By addresses: the last page may end before the area begins. */
+	if (first + low + grain > first + to)
+		return false;
+	*start = low;
+	*end = high;
+	return true;
+}
+
 size_t hl_area_units(const struct hl_area *area)
 {
 	return atomic_load_explicit(&area->units, memory_order_relaxed);

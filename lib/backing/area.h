@@ -91,6 +91,13 @@ uintptr_t hl_area_base(const struct hl_area *area);
 size_t hl_area_units(const struct hl_area *area);
 
 /*
+ * Of units [from, to), those that whole huge pages of that size can stand
+ * behind. False: none, and nothing is stored.
+ */
+bool hl_area_whole_pages(const struct hl_area *area, size_t page_bytes,
+	size_t from, size_t to, size_t *start, size_t *end);
+
+/*
  * Puts memory behind units [from, to), all of kind NONE. 0 if the whole range
  * is usable afterwards, whatever the mixture; -ENOMEM if not even base pages
  * could be had (then nothing is committed). Fresh memory reads as zero.

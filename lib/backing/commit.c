@@ -192,11 +192,8 @@ static int commit_ordinary(const struct commit *c, size_t from, size_t to)
 static int commit_range(
 	const struct commit *c, size_t from, size_t to, size_t page_bytes)
 {
-	size_t first = hl_area_base(c->area) >> HL_UNIT_SHIFT;
-	size_t grain = hl_grain(page_bytes);
-	size_t start = hl_align_up(first + from, grain) - first;
-	size_t end = hl_align_down(first + to, grain) - first;
 	size_t smaller = hl_supply_smaller(page_bytes);
+	size_t start, end;
 	int rc;
 
 	if (from == to)
@@ -204,12 +201,14 @@ static int commit_range(
 	if (page_bytes == 0)
 		return commit_ordinary(c, from, to);
 	if (c->want->strict) {
-		HL_ASSERT(start == from && end == to);
+		HL_ASSERT(hl_area_whole_pages(c->area, page_bytes, from, to,
+				  &start, &end) &&
+			  start == from && end == to);
 		if (commit_hugetlb(c, from, to, page_bytes) == to - from)
 			return 0;
 		return -ENOMEM;
 	}
-	if (start >= to || first + start + grain > first + to)
+	if (!hl_area_whole_pages(c->area, page_bytes, from, to, &start, &end))
 		return commit_range(c, from, to, smaller);
 	rc = commit_range(c, from, start, smaller);
 	if (rc < 0)

@@ -104,11 +104,8 @@ static size_t commit_size(
 static int commit_sizes(
 	struct job *j, size_t from, size_t to, size_t page_bytes)
 {
-	size_t first = hl_area_base(j->area) >> HL_UNIT_SHIFT;
-	size_t grain = HL_MAX(page_bytes >> HL_UNIT_SHIFT, 1);
-	size_t start = hl_align_up(first + from, grain) - first;
-	size_t end = hl_align_down(first + to, grain) - first;
 	size_t smaller = hl_supply_smaller(page_bytes);
+	size_t start, end;
 	int rc;
 
 	if (from == to)
@@ -121,7 +118,7 @@ static int commit_sizes(
 		want.page_bytes = 0;
 		return commit(j, from, to, &want);
 	}
-	if (start > to || end <= start)
+	if (!hl_area_whole_pages(j->area, page_bytes, from, to, &start, &end))
 		return commit_sizes(j, from, to, smaller);
 	rc = commit_sizes(j, from, start, smaller);
 	if (rc < 0)
