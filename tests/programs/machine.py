@@ -104,6 +104,16 @@ class Pool:
         return {n: self.get(n) for n in ('nr_hugepages', 'free_hugepages',
                                          'resv_hugepages', 'surplus_hugepages')}
 
+    def left_behind(self):
+        """None once every page is free and none reserved, else the counters: processes that
+        have ended may only be about to let go."""
+        for _ in range(100):
+            now = self.counters()
+            if now['free_hugepages'] == now['nr_hugepages'] and now['resv_hugepages'] == 0:
+                return None
+            time.sleep(0.02)
+        return now
+
     def resize(self, pages):
         """Sets the pool; True if the kernel found all the pages."""
         write(f'{self.dir}/nr_hugepages', pages)

@@ -149,12 +149,8 @@ def one(check, m, server, kind, pages, huge):
     check.that(started and status == 0, f'{what}: status {status}\n{log[-1500:]}')
     for word in ('PANIC', 'SIGBUS', 'signal 7', 'signal 11', 'crash'):
         check.that(word not in log, f'{what}: the log has {word}:\n{log[-1500:]}')
-    for _ in range(100):
-        now = m.pool.counters()
-        if now['free_hugepages'] == now['nr_hugepages'] and now['resv_hugepages'] == 0:
-            return
-        time.sleep(0.02)
-    check.that(False, f'{what}: the pool is {now} afterwards')
+    left = m.pool.left_behind()
+    check.that(left is None, f'{what}: the pool is {left} afterwards')
 
 
 def main():
