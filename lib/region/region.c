@@ -263,6 +263,8 @@ static int commit(struct region *r, int64_t from, int64_t to)
 	int64_t at = from, end;
 	int rc = 0;
 
+	if (hl_region_is_shared(r) && hl_shared_is_cut(r, from, to))
+		return -EINVAL;
 	if (hl_resv_chg(&r->map, from, to) < 0)
 		return -ENOMEM;
 	while (rc == 0 && (at = hl_region_next(r, at, to, false)) < to) {
@@ -285,7 +287,8 @@ static int decommit(struct region *r, int64_t from, int64_t to)
 {
 	int64_t at = from, end;
 
-	if (!hl_region_is_shared(r) && hl_private_is_cut(r, from, to))
+	if (hl_region_is_shared(r) ? hl_shared_is_cut(r, from, to)
+				   : hl_private_is_cut(r, from, to))
 		return -EINVAL;
 	/* For the split, so that nothing can fail once it has begun. */
 	if (!hl_pool_of_reserve(&r->map_nodes, 1))

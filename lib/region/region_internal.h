@@ -147,6 +147,7 @@ int hl_shared_commit(struct region *r, int64_t from, int64_t to);
 void hl_private_release(struct region *r, int64_t from, int64_t to);
 /* An end of the range lies inside a huge page that is larger than a step. */
 bool hl_private_is_cut(const struct region *r, int64_t from, int64_t to);
+bool hl_shared_is_cut(const struct region *r, int64_t from, int64_t to);
 void hl_shared_release(struct region *r, int64_t from, int64_t to);
 /* The file of a new shared region; 0 or -errno, recorded. */
 int hl_shared_open(struct region *r);

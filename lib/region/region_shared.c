@@ -290,6 +290,15 @@ int hl_shared_commit(struct region *r, int64_t from, int64_t to)
 	return p.page_bytes != 0 ? commit_hugetlb(&p) : commit_ordinary(&p);
 }
 
+/* The largest pages that fit are larger than a step. */
+bool hl_shared_is_cut(const struct region *r, int64_t from, int64_t to)
+{
+	size_t steps = r->file_page_bytes / r->ask.step_bytes;
+
+	return steps > 1 &&
+	       ((size_t)from % steps != 0 || (size_t)to % steps != 0);
+}
+
 void hl_shared_release(struct region *r, int64_t from, int64_t to)
 {
 	struct part p;

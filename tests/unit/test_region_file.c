@@ -207,6 +207,30 @@ static void test_descriptors_of_others(void **state)
 	assert_int_equal(htlb_region_destroy(p), 0);
 }
 
+/* A 2 MiB part of a 1 GiB page is no page, also where there is only an empty
+ * file of them: no pool is needed. */
+static void test_parts_of_the_largest_page(void **state)
+{
+	struct htlb_region_options o = shared();
+	struct htlb_region_info info = {.size = sizeof(info)};
+	char *p;
+
+	o.flags |= HTLB_REGION_EMPTY;
+	o.page_bytes = HTLB_PAGE_LARGEST;
+	assert_int_equal(htlb_region_create(2 * HL_GIB, &o, (void **)&p), 0);
+	assert_int_equal(htlb_region_info(p, &info), 0);
+	assert_int_equal(info.bytes, 2 * HL_GIB);
+	if (info.page_bytes == HL_GIB) {
+		assert_int_equal(htlb_region_commit(p, 2 * HL_MIB), -EINVAL);
+		assert_int_equal(
+			htlb_region_commit(p + HL_GIB - 2 * HL_MIB, 4 * HL_MIB),
+			-EINVAL);
+		assert_int_equal(htlb_region_decommit(p, 2 * HL_MIB), -EINVAL);
+		assert_int_equal(htlb_region_decommit(p, HL_GIB), 0);
+	}
+	assert_int_equal(htlb_region_destroy(p), 0);
+}
+
 static void test_nameless_file(void **state)
 {
 	char path[] = "/tmp/test_region.XXXXXX";
@@ -244,6 +268,7 @@ int main(void)
 		TEST(test_without_facts_it_is_ordinary_memory),
 		TEST(test_two_views),
 		TEST(test_descriptors_of_others),
+		TEST(test_parts_of_the_largest_page),
 		TEST(test_nameless_file),
 	};
 

@@ -127,6 +127,28 @@ static void largest_that_fits(void)
 	puts("largest_that_fits: ok");
 }
 
+/* A part of a large page is none, of a shared one as well. */
+static void largest_shared(void)
+{
+	struct htlb_region_options o = strict(HTLB_PAGE_LARGEST);
+	char *p;
+
+	o.flags |= HTLB_REGION_SHARED;
+	CHECK(htlb_region_create(GIB, &o, (void **)&p) == 0);
+	check_info(p, GIB, GIB, with);
+	p[SMALL] = 1;
+	CHECK(htlb_region_decommit(p + SMALL, SMALL) == -EINVAL);
+	CHECK(htlb_region_commit(p + SMALL, SMALL) == -EINVAL);
+	CHECK(p[SMALL] == 1);
+	CHECK(htlb_region_decommit(p, GIB) == 0);
+	CHECK(free_pages(GIB, with) == 1);
+	CHECK(htlb_region_commit(p, GIB) == 0);
+	CHECK(p[SMALL] == 0);
+	CHECK(htlb_region_destroy(p) == 0);
+	CHECK(free_pages(GIB, with) == 1);
+	puts("largest_shared: ok");
+}
+
 static void shared_by_two(void)
 {
 	struct htlb_region_options o = strict(GIB);
@@ -188,6 +210,7 @@ int main(int argc, char **argv)
 	strict_elsewhere();
 	side_by_side();
 	largest_that_fits();
+	largest_shared();
 	shared_by_two();
 	private_and_fork();
 	return 0;
