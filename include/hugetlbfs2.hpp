@@ -7,11 +7,16 @@
  *     std::pmr::vector<int> w(htlb::resource());
  *
  * Both take their memory from the one heap of the process (htlb_malloc), fall
- * back where huge pages are short, throw std::bad_alloc where nothing is left,
- * and are thread-safe. Header only; link with libhugetlbfs2.
+ * back where huge pages are short, throw std::bad_alloc where nothing is left
+ * (compiled without exceptions: end the program), and are thread-safe. Header
+ * only; link with libhugetlbfs2.
  */
 #ifndef HUGETLBFS2_HPP
 #define HUGETLBFS2_HPP
+
+#if __cplusplus < 201703L
+#error "hugetlbfs2.hpp needs C++17"
+#endif
 
 /* In C a struct and a function may have one name. */
 #pragma GCC diagnostic push
@@ -20,6 +25,7 @@
 #pragma GCC diagnostic pop
 
 #include <cstddef>
+#include <exception>
 #include <limits>
 #include <memory_resource>
 #include <new>
@@ -27,6 +33,15 @@
 
 namespace htlb
 {
+
+template <typename Exception> [[noreturn]] inline void fail()
+{
+#ifdef __cpp_exceptions
+	throw Exception();
+#else
+	std::terminate();
+#endif
+}
 
 /* Memory of that size and alignment; the size of nothing is 1. */
 inline void *take(std::size_t bytes, std::size_t align)
@@ -37,7 +52,7 @@ inline void *take(std::size_t bytes, std::size_t align)
 			  ? htlb_malloc(bytes)
 			  : htlb_aligned_alloc(align, bytes);
 	if (p == nullptr)
-		throw std::bad_alloc();
+		fail<std::bad_alloc>();
 	return p;
 }
 
@@ -57,7 +72,7 @@ template <typename T> class allocator
 	[[nodiscard]] T *allocate(std::size_t n)
 	{
 		if (n > std::numeric_limits<std::size_t>::max() / sizeof(T))
-			throw std::bad_array_new_length();
+			fail<std::bad_array_new_length>();
 		return static_cast<T *>(take(n * sizeof(T), alignof(T)));
 	}
 
