@@ -345,7 +345,7 @@ struct htlb_heap;
 
 struct htlb_heap_options {
 	size_t size;		      /* in: sizeof(struct htlb_heap_options) */
-	size_t page_bytes;	      /* 0: the default size */
+	size_t page_bytes;	      /* 0: the default size, or the budget's */
 	unsigned flags;		      /* HTLB_HEAP_* */
 	const int *nodes;	      /* the node of its memory */
 	size_t node_count;	      /* 1, or 0: any */
@@ -353,7 +353,9 @@ struct htlb_heap_options {
 };
 
 /*
- * Makes a heap; takes no memory yet. options NULL: all zero. 0; -EINVAL;
+ * Makes a heap; takes no memory yet. options NULL: all zero. Where the machine
+ * has no pages of that size and STRICT is not asked, those of the next smaller
+ * or of the default size stand in (HTLB_LIMIT_UNSUPPORTED). 0; -EINVAL;
  * -E2BIG if unknown members are not zero; -EOPNOTSUPP if STRICT and the machine
  * has no such pages; -ENOMEM.
  */

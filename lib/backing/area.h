@@ -183,6 +183,9 @@ bool hl_supply_thp(void);
 /* The hugetlb page size to use for `asked` (0: default); 0 if the machine has
  * none. */
 size_t hl_supply_page_bytes(size_t asked);
+/* What programs mean by 0: HUGETLB_DEFAULT_PAGE_SIZE if the machine has it,
+ * else the kernel's; 0 if there is none. */
+size_t hl_supply_default(void);
 /* The next smaller hugetlb page of the machine, 0 if none. */
 size_t hl_supply_smaller(size_t page_bytes);
 /* Nodes of the machine; 1 without NUMA. */

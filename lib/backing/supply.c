@@ -15,6 +15,8 @@
  */
 #include "backing/area_internal.h"
 
+#include "base/opt.h"
+
 #define KEEP_MS 20 /* a reading that says there is something */
 #define KEEP_NONE_MS \
 	100 /* a reading that says there is nothing, or a refusal */
@@ -246,6 +248,15 @@ size_t hl_supply_page_bytes(size_t asked)
 
 	read_sizes();
 	return size != 0 ? size : atomic_load_explicit(&default_bytes, relaxed);
+}
+
+size_t hl_supply_default(void)
+{
+	size_t asked = hl_opt.default_page_bytes;
+
+	if (asked != 0 && hl_supply_page_bytes(asked) == asked)
+		return asked;
+	return hl_supply_page_bytes(0);
 }
 
 size_t hl_supply_smaller(size_t page_bytes)

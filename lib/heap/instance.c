@@ -11,6 +11,7 @@
 #include "heap/instance.h"
 
 #include "backing/budget.h"
+#include "base/failure.h"
 #include "base/meta.h"
 #include "base/record.h"
 #include "heap/arena.h"
@@ -47,19 +48,37 @@ struct htlb_heap *hl_instance_of(struct hl_arena *arena)
 
 /* ---- making ---- */
 
-static int find_page_size(const struct htlb_heap_options *o, size_t *page_bytes)
+/* With a budget, its pages. */
+static int find_asked(const struct htlb_heap_options *o, size_t *asked)
 {
-	size_t found = hl_supply_page_bytes(o->page_bytes);
+	struct hl_budget_stat stat;
 
+	*asked = o->page_bytes;
 	if (o->page_bytes != 0 && !hl_is_pow2(o->page_bytes))
 		return -EINVAL;
-	if (found == 0 || (o->page_bytes != 0 && found != o->page_bytes)) {
-		if (o->flags & HTLB_HEAP_STRICT)
-			return -EOPNOTSUPP;
-		found = 0;
+	if (o->subpool != NULL) {
+		hl_budget_stat(hl_budget_of(o->subpool), &stat);
+		if (*asked != 0 && *asked != stat.want.page_bytes)
+			return -EINVAL;
+		*asked = stat.want.page_bytes;
 	}
-	*page_bytes = found;
+	if (*asked == 0)
+		*asked = hl_supply_default();
 	return 0;
+}
+
+static int find_page_size(const struct htlb_heap_options *o, size_t *page_bytes)
+{
+	size_t asked;
+	int rc = find_asked(o, &asked);
+
+	if (rc < 0)
+		return rc;
+	*page_bytes = hl_supply_page_bytes(asked);
+	if (*page_bytes != 0 && *page_bytes == asked)
+		return 0;
+	hl_failure_record(HL_LIMIT_UNSUPPORTED, asked, HL_NODE_ANY, 1, 0);
+	return o->flags & HTLB_HEAP_STRICT ? -EOPNOTSUPP : 0;
 }
 
 static int find_node(const struct htlb_heap_options *o, int *node)
@@ -91,7 +110,7 @@ static int make_want(const struct htlb_heap_options *o, struct hl_want *want)
 	if (rc < 0)
 		return rc;
 	want->thp = !want->strict;
-	want->subpool = (struct hl_subpool *)o->subpool;
+	want->subpool = hl_budget_of(o->subpool);
 	return 0;
 }
 

@@ -7,7 +7,6 @@
  */
 #include "region/region_internal.h"
 
-#include "base/opt.h"
 #include "base/record.h"
 #include "system/admin.h"
 
@@ -27,13 +26,8 @@ HL_EXPORT int htlb_page_sizes(size_t *sizes, size_t capacity)
 
 size_t hl_region_default_size(void)
 {
-	size_t asked;
-
 	hl_region_set_up();
-	asked = hl_opt.default_page_bytes;
-	if (asked != 0 && hl_supply_page_bytes(asked) == asked)
-		return asked;
-	return hl_supply_page_bytes(0);
+	return hl_supply_default();
 }
 
 HL_EXPORT int htlb_default_page_size(size_t *out)

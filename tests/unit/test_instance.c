@@ -4,6 +4,7 @@
  * threads, frees by others, realloc, ends with blocks in use, fork.
  */
 #include "base/count.h"
+#include "base/failure.h"
 #include "base/opt.h"
 #include "heap/arena.h"
 #include "heap/heap.h"
@@ -21,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "skip.h"
 
 #define THREADS 4
 #define BLOCKS	400
@@ -61,6 +64,15 @@ static void check(const unsigned char *p, size_t n, unsigned char with)
 	assert_int_equal(p[n - 1], with);
 }
 
+static void assert_unsupported(size_t page_bytes)
+{
+	struct hl_failure f;
+
+	assert_true(hl_failure_read(&f));
+	assert_int_equal(f.limit, HL_LIMIT_UNSUPPORTED);
+	assert_int_equal(f.page_bytes, page_bytes);
+}
+
 static void test_options(void **state)
 {
 	struct {
@@ -90,10 +102,47 @@ static void test_options(void **state)
 	assert_int_equal(hl_instance_create(&o, &heap), -EINVAL);
 	o.page_bytes = (size_t)1 << 50;
 	assert_int_equal(hl_instance_create(&o, &heap), -EOPNOTSUPP);
+	assert_unsupported(o.page_bytes);
 	o = (struct htlb_heap_options){
 		.size = sizeof(o), .nodes = &node, .node_count = 1};
 	assert_int_equal(hl_instance_create(&o, &heap), -EINVAL);
 	hl_instance_destroy(NULL);
+}
+
+/* Others stand in, and that is said. */
+static void test_size_that_is_not_there(void **state)
+{
+	struct htlb_heap_options o = {
+		.size = sizeof(o), .page_bytes = (size_t)1 << 51};
+	struct htlb_heap *heap;
+
+	(void)state;
+	assert_int_equal(hl_instance_create(&o, &heap), 0);
+	assert_unsupported(o.page_bytes);
+	assert_non_null(hl_instance_alloc(heap, 1000, 1));
+	hl_instance_destroy(heap);
+}
+
+static void test_pages_of_the_budget(void **state)
+{
+	struct htlb_subpool_options s = {.size = sizeof(s), .max_hpages = 4};
+	struct htlb_heap_options o = {.size = sizeof(o)};
+	struct htlb_heap *heap;
+	size_t page_bytes;
+
+	(void)state;
+	if (htlb_default_page_size(&page_bytes) < 0)
+		SKIP_BECAUSE("this kernel has no huge pages");
+	assert_int_equal(htlb_subpool_create(&s, &o.subpool), 0);
+	o.page_bytes = 2 * page_bytes;
+	assert_int_equal(hl_instance_create(&o, &heap), -EINVAL);
+	o.page_bytes = page_bytes;
+	assert_int_equal(hl_instance_create(&o, &heap), 0);
+	hl_instance_destroy(heap);
+	o.page_bytes = 0;
+	assert_int_equal(hl_instance_create(&o, &heap), 0);
+	hl_instance_destroy(heap);
+	htlb_subpool_destroy(o.subpool);
 }
 
 static void test_all_sizes(void **state)
@@ -348,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_size_that_is_not_there),
 		cmocka_unit_test(test_all_sizes),
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_nothing_stays),
@@ -356,6 +406,8 @@ int main(void)
 		cmocka_unit_test(test_freed_room_is_used),
 		cmocka_unit_test(test_many_heaps),
 		cmocka_unit_test(test_fork),
+		/* Regions come after the heap's fork handlers. */
+		cmocka_unit_test(test_pages_of_the_budget),
 	};
 
 	return cmocka_run_group_tests(tests, configure, NULL);

@@ -12,6 +12,7 @@
 #include "fake_os.h"
 
 #include "backing/area_internal.h"
+#include "base/opt.h"
 #include "tree.h"
 
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -181,6 +182,12 @@ static void test_sizes(void **state)
 {
 	(void)state;
 	assert_int_equal(hl_supply_page_bytes(0), FAKE_HUGE);
+	assert_int_equal(hl_supply_default(), FAKE_HUGE);
+	hl_opt.default_page_bytes = FAKE_GIGANTIC;
+	assert_int_equal(hl_supply_default(), FAKE_GIGANTIC);
+	hl_opt.default_page_bytes = 512 * HL_MIB;
+	assert_int_equal(hl_supply_default(), FAKE_HUGE);
+	hl_opt.default_page_bytes = 0;
 	assert_int_equal(hl_supply_page_bytes(FAKE_HUGE), FAKE_HUGE);
 	assert_int_equal(hl_supply_page_bytes(FAKE_GIGANTIC), FAKE_GIGANTIC);
 	/* What is not there becomes the next smaller, or the default. */
