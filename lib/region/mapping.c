@@ -218,13 +218,11 @@ static int map_aligned(size_t bytes, int prot, int flags, void **out)
 	return 0;
 }
 
+/* All of it, or it would be several mappings, which mremap() takes for none. */
 static void advise(void *p, size_t bytes)
 {
-	uintptr_t from = hl_align_up((uintptr_t)p, HL_UNIT_BYTES);
-	uintptr_t to = hl_align_down((uintptr_t)p + bytes, HL_UNIT_BYTES);
-
-	if (from < to)
-		(void)hl_os->madvise((void *)from, to - from, MADV_HUGEPAGE);
+	(void)hl_os->madvise(
+		p, hl_align_up(bytes, hl_base_page_bytes()), MADV_HUGEPAGE);
 }
 
 /* As MAP_POPULATE, whose failures nobody hears of either. */

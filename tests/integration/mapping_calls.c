@@ -408,6 +408,24 @@ static void trim(void)
 	CHECK(mappings() < before + 20);
 }
 
+/* Of no round length; shared memory does not grow. */
+static void grow(void)
+{
+	size_t bytes = ((size_t)5 << 20) + 3 * page_bytes;
+	char *p;
+
+	if (shared)
+		return;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, type() | MAP_ANONYMOUS,
+		-1, 0);
+	CHECK(p != MAP_FAILED);
+	p[bytes - 1] = 1;
+	p = mremap(p, bytes, 2 * bytes, MREMAP_MAYMOVE);
+	CHECK(p != MAP_FAILED);
+	CHECK(p[bytes - 1] == 1 && p[2 * bytes - 1] == 0);
+	CHECK(munmap(p, 2 * bytes) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	long steps;
@@ -428,6 +446,7 @@ int main(int argc, char **argv)
 			unmap(&all[i], 0, all[i].pages);
 	}
 	trim();
+	grow();
 	puts("done");
 	return 0;
 }

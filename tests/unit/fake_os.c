@@ -516,6 +516,19 @@ bool fake_is_prot(const void *addr, size_t bytes, int prot)
 	return true;
 }
 
+bool fake_is_advised(const void *addr, size_t bytes)
+{
+	const char *p = addr, *end = p + bytes;
+	struct fake_mapping *m;
+
+	for (; p < end; p = m->to) {
+		m = fake_mapping_at(p);
+		if (m == NULL || !m->advised)
+			return false;
+	}
+	return true;
+}
+
 bool fake_is_hugetlb(const void *addr)
 {
 	struct fake_mapping *m = fake_mapping_at(addr);

@@ -100,6 +100,7 @@ bool fake_is_split(const void *addr);
 size_t fake_unpopulated(const void *addr, size_t bytes);
 /* Whether the range is mapped so, all of it. */
 bool fake_is_prot(const void *addr, size_t bytes, int prot);
+bool fake_is_advised(const void *addr, size_t bytes); /* for THP, all of it */
 bool fake_is_hugetlb(const void *addr);
 /* MPOL_* of the mapping at addr, and its lowest node (-1: none). */
 int fake_policy(const void *addr, int *node);

@@ -377,6 +377,26 @@ static void test_few_pages_and_refusals(void **state)
 	}
 }
 
+/* One mapping of any length, as the program would have got: it may grow. */
+static void test_advised_is_one(void **state)
+{
+	size_t before = hl_mapping.private_page_bytes;
+	void *p;
+
+	hl_mapping.private_page_bytes = 0;
+	assert_int_equal(
+		hl_mapping_map(NULL, PAGES * BASE - 5, RW, PRIVATE, -1, 0, &p),
+		0);
+	assert_int_equal(fake_mappings(), 1);
+	assert_true(fake_is_advised(p, PAGES * BASE));
+	assert_int_equal(hl_mapping_move(p, PAGES * BASE, 2 * PAGES * BASE,
+				 MREMAP_MAYMOVE, NULL, &p),
+		0);
+	assert_int_equal(hl_mapping_unmap(p, 2 * PAGES * BASE), 0);
+	assert_int_equal(fake_mappings(), 0);
+	hl_mapping.private_page_bytes = before;
+}
+
 /* ---- several steps ---- */
 
 static void unmap(size_t from, size_t to)
@@ -753,6 +773,7 @@ int main(void)
 		TEST(test_making_may_be_refused),
 		TEST(test_few_pages),
 		TEST(test_few_pages_and_refusals),
+		TEST(test_advised_is_one),
 		TEST(test_trimmed_mapping_leaves_nothing),
 		TEST(test_halves_of_a_page),
 		TEST(test_hole_that_grows),
