@@ -213,6 +213,8 @@ bool hl_backing_set_up(void);
 void hl_backing_fork_prepare(void);
 void hl_backing_fork_parent(void);
 void hl_backing_fork_child(void);
+void hl_backing_fork_hurried_prepare(void);
+void hl_backing_fork_hurried_child(void);
 
 /*
  * Converts one unit (or the whole huge page around it) to ordinary memory,

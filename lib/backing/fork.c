@@ -245,6 +245,26 @@ void hl_backing_fork_prepare(void)
 	hl_charge_fork_prepare();
 }
 
+static bool counts_hugetlb(void)
+{
+	struct hl_counts *c = hl_counts();
+
+	for (unsigned i = 0; i < HL_COUNT_SIZES; i++) {
+		if (atomic_load_explicit(
+			    &c->hugetlb_bytes[i], memory_order_relaxed) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* No page can be converted now: the healer has to do. */
+void hl_backing_fork_hurried_prepare(void)
+{
+	hl_count(forks, 1);
+	if (counts_hugetlb())
+		hl_heal_install();
+}
+
 /* ---- after ---- */
 
 /* Until the child has its copy, or is dead, or fork failed: then nobody has the
@@ -321,17 +341,23 @@ static void reset_area(struct hl_area *area)
 		&area->unsettled, unsettled, memory_order_relaxed);
 }
 
-void hl_backing_fork_child(void)
+/* What touches words and asks the kernel, and no lock. */
+void hl_backing_fork_hurried_child(void)
 {
 	struct hl_area *a;
 
-	hl_charge_fork_child();
-	hl_area_registry_fork_child();
 	hl_signals_fork_child();
 	hl_supply_forget();
-	hl_collapse_fork_child();
 	for (a = hl_area_first(); a != NULL; a = hl_area_next(a))
 		reset_area(a);
+}
+
+void hl_backing_fork_child(void)
+{
+	hl_charge_fork_child();
+	hl_area_registry_fork_child();
+	hl_collapse_fork_child();
+	hl_backing_fork_hurried_child();
 	if (copied[1] >= 0) {
 		convert_all(true);
 		hl_heal_settle();

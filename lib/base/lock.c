@@ -16,6 +16,8 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
+_Thread_local uint32_t hl_lock_depth __attribute__((tls_model("initial-exec")));
+
 /* A critical section is about this short; sleeping costs some microseconds. */
 #define SPINS 100
 
@@ -114,6 +116,7 @@ static void rank_take_fork(const struct hl_lock *lock)
 
 void hl_lock_reset_ranks(void)
 {
+	hl_lock_depth = 0;
 	for (size_t i = 0; i < RANKS; i++)
 		held[i] = 0;
 }
@@ -127,6 +130,7 @@ static void rank_take_fork(const struct hl_lock *lock)
 
 void hl_lock_reset_ranks(void)
 {
+	hl_lock_depth = 0;
 }
 
 #endif
@@ -135,6 +139,7 @@ void hl_lock_acquire_fork(struct hl_lock *lock)
 {
 	uint32_t seen = 0;
 
+	hl_lock_deeper();
 	rank_take_fork(lock);
 	if (!atomic_compare_exchange_strong_explicit(&lock->state, &seen, 1,
 		    memory_order_acquire, memory_order_relaxed))

@@ -8,7 +8,8 @@
  * abort on a violation. Two locks of one rank are never held together, except
  * by the fork handlers, which use the _fork variants in a fixed order.
  *
- * Not recursive. Not for signal handlers.
+ * Not recursive. Not for signal handlers: a thread counts the locks it holds,
+ * so that a handler that forks can be told from other forks (base/atfork.h).
  */
 #ifndef HL_BASE_LOCK_H
 #define HL_BASE_LOCK_H
@@ -42,6 +43,23 @@ struct hl_lock {
 
 void hl_lock_init(struct hl_lock *lock, enum hl_rank rank);
 
+/* How many locks this thread holds, or is about to. */
+extern _Thread_local uint32_t hl_lock_depth
+	__attribute__((tls_model("initial-exec")));
+
+/* Never less than what is held, whenever a signal arrives. */
+static inline void hl_lock_deeper(void)
+{
+	hl_lock_depth++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void hl_lock_shallower(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	hl_lock_depth--;
+}
+
 /* Slow halves of the inline calls below. */
 void hl_lock_wait(struct hl_lock *lock);
 void hl_lock_wake(struct hl_lock *lock);
@@ -62,6 +80,7 @@ static inline void hl_lock_acquire(struct hl_lock *lock)
 {
 	uint32_t free_ = 0;
 
+	hl_lock_deeper();
 	hl_lock_rank_take(lock);
 	if (hl_unlikely(!atomic_compare_exchange_strong_explicit(&lock->state,
 		    &free_, 1, memory_order_acquire, memory_order_relaxed)))
@@ -72,9 +91,12 @@ static inline bool hl_lock_try(struct hl_lock *lock)
 {
 	uint32_t free_ = 0;
 
+	hl_lock_deeper();
 	if (!atomic_compare_exchange_strong_explicit(&lock->state, &free_, 1,
-		    memory_order_acquire, memory_order_relaxed))
+		    memory_order_acquire, memory_order_relaxed)) {
+		hl_lock_shallower();
 		return false;
+	}
 	hl_lock_rank_take(lock);
 	return true;
 }
@@ -85,6 +107,7 @@ static inline void hl_lock_release(struct hl_lock *lock)
 	if (hl_unlikely(atomic_exchange_explicit(
 				&lock->state, 0, memory_order_release) == 2))
 		hl_lock_wake(lock);
+	hl_lock_shallower();
 }
 
 /*
@@ -95,7 +118,7 @@ static inline void hl_lock_release(struct hl_lock *lock)
 void hl_lock_acquire_fork(struct hl_lock *lock);
 void hl_lock_release_fork(struct hl_lock *lock);
 void hl_lock_reset(struct hl_lock *lock);
-/* The child forgets all ranks that the forking thread held. */
+/* The child forgets all locks that the forking thread held. */
 void hl_lock_reset_ranks(void);
 
 #endif

@@ -55,7 +55,6 @@ void hl_heap_fork_parent(void)
 
 void hl_heap_fork_child(void)
 {
-	hl_lock_reset_ranks();
 	hl_meta_fork_child();
 	hl_backing_fork_child();
 	hl_space_fork_child();
@@ -67,4 +66,14 @@ void hl_heap_fork_child(void)
 	hl_instance_fork_child();
 	hl_arena_fork_child();
 	hl_lock_reset(&fork_lock);
+}
+
+void hl_heap_fork_hurried_prepare(void)
+{
+	hl_backing_fork_hurried_prepare();
+}
+
+void hl_heap_fork_hurried_child(void)
+{
+	hl_backing_fork_hurried_child();
 }

@@ -54,6 +54,10 @@ void hl_heap_configure(void);
 void hl_heap_fork_prepare(void);
 void hl_heap_fork_parent(void);
 void hl_heap_fork_child(void);
+/* The two of a fork that interrupts this thread in the library (base/atfork.h).
+ */
+void hl_heap_fork_hurried_prepare(void);
+void hl_heap_fork_hurried_child(void);
 
 /* The calling thread ends: its spans are abandoned. Called by the thread-exit
  * hook. */

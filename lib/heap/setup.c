@@ -64,6 +64,20 @@ static void fork_child(void)
 	hl_heap_fork_child();
 }
 
+static void fork_hurried_child(void)
+{
+	hl_report_fork_child();
+	hl_heap_fork_hurried_child();
+}
+
+static const struct hl_atfork fork_handlers = {
+	.prepare = hl_heap_fork_prepare,
+	.parent = hl_heap_fork_parent,
+	.child = fork_child,
+	.hurried_prepare = hl_heap_fork_hurried_prepare,
+	.hurried_child = fork_hurried_child,
+};
+
 bool hl_setup_is_done(void)
 {
 	return atomic_load_explicit(&state, memory_order_acquire) == SETUP_DONE;
@@ -99,7 +113,7 @@ bool hl_setup(
 	hl_heap_set_next(next);
 	if (pthread_key_create(&exit_key, thread_ends) == 0)
 		hl_thread_set_exit_hook(arm);
-	hl_atfork(hl_heap_fork_prepare, hl_heap_fork_parent, fork_child);
+	hl_atfork(&fork_handlers);
 	atomic_store_explicit(&state, SETUP_DONE, memory_order_release);
 	return true;
 }

@@ -74,8 +74,7 @@ void hl_mapping_configure(void)
 	}
 	if (flags == 0)
 		return;
-	hl_atfork(hl_mapping_fork_prepare, hl_mapping_fork_parent,
-		hl_mapping_fork_child);
+	hl_atfork(&hl_mapping_fork_handlers);
 	atomic_store_explicit(&hl_mapping_flags, flags, memory_order_release);
 }
 

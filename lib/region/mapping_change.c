@@ -245,18 +245,30 @@ size_t hl_mapping_before_change(const void *addr, size_t bytes, int prot)
 
 /* ---- fork ---- */
 
-void hl_mapping_fork_prepare(void)
+static void count_fork(void)
 {
-	hl_lock_acquire_fork(&hl_mapping.lock);
-	hl_mapping.forks++;
+	atomic_fetch_add_explicit(&hl_mapping.forks, 1, memory_order_relaxed);
 }
 
-void hl_mapping_fork_parent(void)
+static void fork_prepare(void)
+{
+	hl_lock_acquire_fork(&hl_mapping.lock);
+	count_fork();
+}
+
+static void fork_parent(void)
 {
 	hl_lock_release_fork(&hl_mapping.lock);
 }
 
-void hl_mapping_fork_child(void)
+static void fork_child(void)
 {
 	hl_lock_reset(&hl_mapping.lock);
 }
+
+const struct hl_atfork hl_mapping_fork_handlers = {
+	.prepare = fork_prepare,
+	.parent = fork_parent,
+	.child = fork_child,
+	.hurried_prepare = count_fork,
+};

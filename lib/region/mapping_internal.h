@@ -9,6 +9,7 @@
 #include "region/mapping.h"
 
 #include "backing/area.h"
+#include "base/atfork.h"
 #include "base/lock.h"
 #include "region/maptable.h"
 #include "system/sys.h"
@@ -21,7 +22,7 @@ struct hl_mapping {
 
 	struct hl_lock lock; /* REGION: all below */
 	struct hl_maptable table;
-	uint64_t forks; /* that this process made or came from */
+	_Atomic uint64_t forks; /* that this process made or came from */
 };
 extern struct hl_mapping hl_mapping;
 
@@ -75,8 +76,6 @@ void hl_mapping_shared_whole(
 int hl_mapping_make_ordinary(struct hl_mapped *m);
 
 /* Around fork(2), registered by hl_mapping_configure(). */
-void hl_mapping_fork_prepare(void);
-void hl_mapping_fork_parent(void);
-void hl_mapping_fork_child(void);
+extern const struct hl_atfork hl_mapping_fork_handlers;
 
 #endif

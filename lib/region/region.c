@@ -61,6 +61,12 @@ static void fork_child(void)
 	hl_lock_reset(&tree_lock);
 }
 
+static const struct hl_atfork fork_handlers = {
+	.prepare = fork_prepare,
+	.parent = fork_parent,
+	.child = fork_child,
+};
+
 /* The heap's handlers are there already, so that ours come before them. */
 void hl_region_set_up(void)
 {
@@ -74,7 +80,7 @@ void hl_region_set_up(void)
 	hl_lock_acquire(&tree_lock);
 	if (!registered) {
 		registered = true;
-		hl_atfork(fork_prepare, fork_parent, fork_child);
+		hl_atfork(&fork_handlers);
 	}
 	hl_lock_release(&tree_lock);
 	atomic_store_explicit(&done, true, memory_order_release);

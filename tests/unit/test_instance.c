@@ -3,6 +3,7 @@
  * lib/heap/instance.c, without a pool: options, blocks of all sizes from many
  * threads, frees by others, realloc, ends with blocks in use, fork.
  */
+#include "base/lock.h"
 #include "base/count.h"
 #include "base/failure.h"
 #include "base/opt.h"
@@ -376,6 +377,7 @@ static void test_fork(void **state)
 	hl_heap_fork_prepare();
 	pid = fork();
 	if (pid == 0) {
+		hl_lock_reset_ranks();
 		hl_heap_fork_child();
 		check(p, 5000, 9);
 		hl_free(p);

@@ -623,8 +623,8 @@ static void test_shared_with_a_child(void **state)
 	void *p;
 
 	make(SHARED);
-	hl_mapping_fork_prepare();
-	hl_mapping_fork_parent();
+	hl_mapping_fork_handlers.prepare();
+	hl_mapping_fork_handlers.parent();
 	assert_int_equal(hl_mapping_map(at(10), BASE, RW, PRIVATE | MAP_FIXED,
 				 -1, 0, &p),
 		-EINVAL);
