@@ -76,10 +76,14 @@ static bool put_amount_of(struct hl_buf *out, const char *name, uint64_t bytes)
 	return true;
 }
 
-static void text_amounts(
-	struct hl_buf *out, const char *when, const struct hl_report_amounts *a)
+static void text_amounts(struct hl_buf *out, const char *when,
+	const struct hl_report_amounts *a, bool measured)
 {
 	hl_buf_printf(out, "  %-9s ", when);
+	if (!measured) {
+		hl_buf_puts(out, "not measured\n");
+		return;
+	}
 	if (hl_report_all(a) == 0) {
 		hl_buf_puts(out, "nothing resident\n");
 		return;
@@ -277,18 +281,22 @@ void hl_report_text(struct hl_buf *out, const struct hl_report_process *p,
 	}
 	struct hl_report_amounts end = hl_report_at_end(counts),
 				 peak = hl_report_at_peak(counts);
+	bool measured;
 
 	hl_buf_puts(out, "  heap      ");
 	hl_buf_human_bytes(out, hl_report_get(&counts->live_bytes));
 	hl_buf_puts(out, " live, at the peak ");
 	hl_buf_human_bytes(out, hl_report_get(&counts->peak_bytes));
 	hl_buf_puts(out, "\n");
-	text_amounts(out, "at peak", &peak);
+	/* A small heap is looked at when the program exits, if it does. */
+	measured = hl_report_all(&peak) > 0 ||
+		   hl_report_get(&counts->peak_bytes) == 0;
+	text_amounts(out, "at peak", &peak, measured);
 	text_amounts(out,
 		p->end == HL_END_RUNNING ? "now"
 		: p->complete		 ? "at end"
 					 : "last seen",
-		&end);
+		&end, measured);
 	text_by(out, counts);
 	text_segments(out, counts);
 	text_brk(out, counts);

@@ -100,6 +100,22 @@ static void test_empty(void **state)
 	has_not(text, "shaded by fullness");
 }
 
+/* "nothing resident" would be a claim about memory that nobody looked at. */
+static void test_not_measured(void **state)
+{
+	counts.peak_bytes = 56 * HL_KIB;
+	counts.live_bytes = 56 * HL_KIB;
+	as_text(&example, HL_REPORT_PICTURE);
+	has(text, "at peak   not measured\n");
+	has_not(text, "nothing resident");
+
+	counts.peak_base_bytes = 56 * HL_KIB;
+	as_text(&example, HL_REPORT_PICTURE);
+	has(text, "at peak   0.0 % on huge pages:  56 KiB base pages\n");
+	has(text, "nothing resident\n"); /* at the end */
+	has_not(text, "not measured");
+}
+
 static void test_amounts(void **state)
 {
 	const char *json;
@@ -282,6 +298,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup(name, reset)
 	const struct CMUnitTest tests[] = {
 		CASE(test_empty),
+		CASE(test_not_measured),
 		CASE(test_amounts),
 		CASE(test_shares),
 		CASE(test_ends),
