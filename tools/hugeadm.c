@@ -73,6 +73,8 @@ static int carry_out(const struct adm_options *o, struct adm_state *state,
 		return plan->refused_status;
 	}
 	if (o->dry_run) {
+		if (!o->json && adm_plan_grows(plan))
+			adm_swap_print(state, &effort.swap);
 		if (!o->json)
 			adm_plan_print(state, plan);
 		status = plan->warning ? TOOL_PARTIAL : TOOL_OK;

@@ -317,6 +317,8 @@ void adm_interrupt_begin(void);
 bool adm_interrupted(void);
 void adm_interrupt_end(void);
 
+/* A pool does, so that swap can help. */
+bool adm_plan_grows(const struct adm_plan *plan);
 /* Does it all; TOOL_OK, TOOL_PARTIAL or TOOL_FAILURE. */
 int adm_apply(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_effort *effort);
@@ -328,6 +330,8 @@ int adm_compact(const struct adm_state *state, int node);
 int adm_drop_caches(const struct adm_state *state);
 /* hugeadm_swap.c: 0 or -errno, and has said why. */
 int adm_swap_add(const struct adm_state *state, const struct adm_swap *swap);
+/* Lines that say what would be added. */
+void adm_swap_print(const struct adm_state *state, const struct adm_swap *swap);
 void adm_swap_remove(const struct adm_state *state);
 
 /* ---- mounts (hugeadm_mount.c) ---- */

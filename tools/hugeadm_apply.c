@@ -322,7 +322,7 @@ static void report(const struct adm_state *state, const struct adm_action *a,
 	}
 }
 
-static bool any_growth(const struct adm_plan *plan)
+bool adm_plan_grows(const struct adm_plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++) {
 		if (plan->at[i].what == ADM_DO_GROW)
@@ -350,7 +350,8 @@ int adm_apply(struct adm_state *state, struct adm_plan *plan,
 	const struct adm_effort *effort)
 {
 	const struct adm_swap *swap = &effort->swap;
-	bool swaps = (swap->hpages > 0 || swap->ramdisk) && any_growth(plan);
+	bool swaps =
+		(swap->hpages > 0 || swap->ramdisk) && adm_plan_grows(plan);
 
 	adm_interrupt_begin();
 	if (swaps && adm_swap_add(state, swap) != 0) {

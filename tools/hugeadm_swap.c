@@ -109,6 +109,18 @@ static int add_ramdisks(void)
 	return -ENODEV;
 }
 
+void adm_swap_print(const struct adm_state *state, const struct adm_swap *swap)
+{
+	const char *when = swap->keep ? "" : ", while the pool grows";
+
+	if (swap->hpages > 0)
+		printf("would do: swap file %s, %" PRIu64 " x %s%s\n",
+			SWAP_FILE, swap->hpages,
+			tool_size(state->default_bytes).text, when);
+	if (swap->ramdisk)
+		printf("would do: swap on all /dev/ram*%s\n", when);
+}
+
 int adm_swap_add(const struct adm_state *state, const struct adm_swap *swap)
 {
 	uint64_t bytes;

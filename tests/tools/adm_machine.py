@@ -151,6 +151,12 @@ class Machine(adm.Case):
                 self.assertEqual(state(), self.before)
         self.assertFalse(os.path.exists(BASE))
 
+    def test_dry_run_names_the_swap(self):
+        grows, swap = '--pool-pages-min=DEFAULT:+5', '--add-temp-swap=8'
+        self.assertIn('would do: swap file /var/lib/hugetlbfs/temporary-swap, 8 x',
+                      self.ok('--dry-run', grows, swap))
+        self.assertNotIn('swap', self.ok('--dry-run', '--pool-pages-min=DEFAULT:+0', swap))
+
     def test_settings(self):
         for argv, path, want in (
                 (['--thp-always'], f'{THP}/enabled', 'always'),
