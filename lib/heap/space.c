@@ -330,6 +330,9 @@ static struct hl_stretch *take_stretch(const struct hl_space *space)
 			continue;
 		hl_list_remove(&s->link);
 		reserved_units -= s->units;
+		/* Under the lock, which whoever has the memory of the tables
+		 * next takes as well. */
+		hl_wished_end(s);
 		found = s;
 		break;
 	}
@@ -343,7 +346,6 @@ void hl_space_close(struct hl_space *space)
 
 	HL_ASSERT(space->own);
 	while ((s = take_stretch(space)) != NULL) {
-		hl_wished_end(s);
 		if (!s->dedicated)
 			hl_meta_unmap(s->record, table_bytes(s));
 		hl_area_release(s->area, 0, s->units);
