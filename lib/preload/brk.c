@@ -11,9 +11,11 @@
  */
 #include "preload/preload.h"
 
+#include "base/syscall.h"
 #include "segment/brk.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* glibc's; musl has neither, and an area that never moves. */
@@ -52,15 +54,41 @@ HL_EXPORT void *sbrk(intptr_t increment)
 	return before;
 }
 
-/* Below its start the kernel leaves the break where it is, which is no error.
+/*
+ * As glibc's, to the letter: what the kernel says is what libc knows from then
+ * on. By way of sbrk a program that has moved the break without libc, and then
+ * asks for where libc thinks it is, would get nothing done.
  */
-HL_EXPORT int brk(void *end)
+static int set_as_glibc(void *end)
+{
+	uintptr_t now =
+		(uintptr_t)hl_syscall(SYS_brk, (long)end, 0, 0, 0, 0, 0);
+
+	__atomic_store_n(&__curbrk, (void *)now, __ATOMIC_RELAXED);
+	if (now < (uintptr_t)end) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+static int set_by_sbrk(void *end)
 {
 	uintptr_t now = (uintptr_t)move_by(0);
 
 	if (now == UINTPTR_MAX ||
 		move_by((intptr_t)((uintptr_t)end - now)) == (void *)-1)
 		return -1;
-	hl_preload_see_break();
 	return 0;
+}
+
+/* Below its start the kernel leaves the break where it is, which is no error.
+ */
+HL_EXPORT int brk(void *end)
+{
+	int err = &__curbrk != NULL ? set_as_glibc(end) : set_by_sbrk(end);
+
+	if (err == 0)
+		hl_preload_see_break();
+	return err;
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MIB   ((size_t)1 << 20)
@@ -104,6 +105,11 @@ static void to_and_fro(void)
 		errno != ENOMEM || sbrk(INTPTR_MAX) != (void *)-1 ||
 		errno != ENOMEM || (unsigned char *)sbrk(0) != first + bytes)
 		die("the break moved");
+	/* Behind libc's back: what libc takes for the break is asked for. */
+	if (syscall(SYS_brk, first + bytes + 2 * MIB) < 0 ||
+		brk(first + bytes) != 0 ||
+		(unsigned char *)syscall(SYS_brk, 0) != first + bytes)
+		die("the break is not where it was set");
 	grow(9 * MIB);
 	check(first, bytes & ~(size_t)7);
 }
