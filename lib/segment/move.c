@@ -13,12 +13,17 @@
 #include "base/count.h"
 #include "base/meta.h"
 #include "base/opt.h"
+#include "base/syscall.h"
 #include "system/os.h"
 #include "system/sys.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct walk {
@@ -150,6 +155,48 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *arg)
 	return 0;
 }
 
+/* ---- the limit on files ---- */
+
+#define SIGSET_BYTES 8
+#define XFSZ	     ((uint64_t)1 << (SIGXFSZ - 1))
+
+/*
+ * A file in memory beyond the limit on the size of files (ulimit -f) fails with
+ * EFBIG, which has the next way tried, and with a signal that kills. It goes to
+ * the thread that asked, hence cannot be another's; one that waited already is
+ * the program's.
+ */
+struct hush {
+	bool on;
+	uint64_t before; /* blocked signals */
+};
+
+static void hush(struct hush *h)
+{
+	uint64_t waits = 0, xfsz = XFSZ;
+
+	h->on = hl_rlimit(RLIMIT_FSIZE) != UINT64_MAX &&
+		hl_syscall(SYS_rt_sigpending, (long)&waits, SIGSET_BYTES, 0, 0,
+			0, 0) == 0 &&
+		(waits & XFSZ) == 0 &&
+		hl_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&xfsz,
+			(long)&h->before, SIGSET_BYTES, 0, 0) == 0;
+}
+
+static void unhush(const struct hush *h)
+{
+	const struct timespec at_once = {0, 0};
+	uint64_t xfsz = XFSZ;
+
+	if (!h->on)
+		return;
+	while (hl_syscall(SYS_rt_sigtimedwait, (long)&xfsz, 0, (long)&at_once,
+		       SIGSET_BYTES, 0, 0) == SIGXFSZ)
+		continue;
+	(void)hl_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&h->before, 0,
+		SIGSET_BYTES, 0, 0);
+}
+
 /* ---- the move ---- */
 
 static int look_at_machine(struct hl_mover *m)
@@ -207,6 +254,7 @@ int hl_segments_move(
 	struct hl_mover *m = hl_meta_map(sizeof(*m));
 	struct walk walk = {.m = m, .first = true};
 	struct hl_segment_result result = {0};
+	struct hush quiet;
 	int err;
 
 	if (!m)
@@ -216,7 +264,9 @@ int hl_segments_move(
 	m->source.fd = -1;
 	err = look_at_machine(m);
 	if (err == 0) {
+		hush(&quiet);
 		(void)dl_iterate_phdr(visit, &walk);
+		unhush(&quiet);
 		if (result.objects == 0)
 			err = -ENOENT;
 	}

@@ -242,6 +242,7 @@ enum hl_stay hl_text_stay(int err)
 	switch (err) {
 	case -EPERM:
 	case -EACCES:
+	case -EFBIG:
 		return HL_STAY_FORBIDDEN;
 	case -EINVAL:
 	case -ENOSYS:

@@ -2,7 +2,7 @@
 /*
  * The limits of this process, setrlimit(2), by the raw system call: also in
  * the first malloc, before libc is ready. Callers: the heap, which keeps small
- * under a limit on memory, and the preload object. No state, no lock.
+ * under a limit on memory, segment/, and the preload object. No state, no lock.
  */
 #include "system/sys.h"
 

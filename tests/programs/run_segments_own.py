@@ -13,6 +13,7 @@ import ctypes
 import glob
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -566,6 +567,25 @@ class Restricted(Base):
         self.assertTrue(any(name == 'deep_trace' for *_, name in lines), lines[:5])
         for start, length, _ in lines:
             self.assertTrue(int(start, 16) and int(length, 16))
+
+    def test_limit_on_the_size_of_files(self):
+        """Its signal would kill; the anonymous copy needs no file."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+        with s.Shadows() as shadows:
+            for name in ('pie', 'fixed-linked'):
+                with self.subTest(name):
+                    run = Run(f'{WHERE}/{name}', shadows=shadows, before=limit)
+                    self.check(run, self.plain)
+                    self.assertGreaterEqual(run.rung('anonymous copy'), 2 * HUGE)
+                    run = Run(*restricted(f'{WHERE}/{name}', self.without_exec),
+                              shadows=shadows, before=limit)
+                    self.check(run, self.plain)
+                    self.assertEqual(run.text_huge, 0)
+        for path in glob.glob('/tmp/perf-*.map'):
+            if os.stat(path).st_mtime > self.began:
+                os.unlink(path)
 
     def test_nothing_is_allowed(self):
         run = Run(*restricted(f'{WHERE}/pie', self.without_files, self.without_exec))
