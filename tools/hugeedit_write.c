@@ -6,8 +6,11 @@
  *  - a program at a fixed address, a static one, or a shared object: nothing
  *    to gain;
  *  - a first segment whose offset does not fit: loaders would refuse it;
- *  - set-uid programs and those with extended attributes (capabilities, labels,
- *    signatures), which a copy would lose.
+ *  - files with extended attributes (labels, signatures), which a copy would
+ *    lose.
+ * Neither is done to a program that runs with more privilege than its user has:
+ * the library stays out of it, and the kernel takes the set-uid bit or the
+ * capabilities from a file that is written to, without a word.
  */
 #include "hugeedit.h"
 
@@ -47,10 +50,23 @@ static bool write_header(int fd, const struct elf_file *f, size_t i)
 	       (ssize_t)sizeof(Elf64_Phdr);
 }
 
+/* NULL, or why the file is not to be written to. */
+static const char *is_privileged(const struct elf_file *f)
+{
+	if ((f->st.st_mode & (S_ISUID | S_ISGID)) != 0)
+		return "set-uid or set-gid: not edited";
+	if (fgetxattr(f->fd, "security.capability", NULL, 0) > 0)
+		return "has capabilities, which an edit would lose: not edited";
+	return NULL;
+}
+
 int edit_mark(const struct edit_request *request, struct elf_file *f)
 {
+	const char *why = is_privileged(f);
 	bool any = false;
 
+	if (why)
+		return fail(request->path, why);
 	for (size_t i = 0; i < f->count; i++) {
 		Elf64_Phdr *p = &f->phdr[i];
 		bool mark = (request->text && is_text(p)) ||
@@ -91,10 +107,9 @@ static const Elf64_Phdr *first_load(
 		       "are placed by the loader";
 		return NULL;
 	}
-	if ((f->st.st_mode & (S_ISUID | S_ISGID)) != 0) {
-		*why = "set-uid or set-gid: not edited";
+	*why = is_privileged(f);
+	if (*why)
 		return NULL;
-	}
 	for (size_t i = 0; i < f->count && !first; i++) {
 		if (f->phdr[i].p_type == PT_LOAD)
 			first = &f->phdr[i];

@@ -121,6 +121,27 @@ class Edit(unittest.TestCase):
             finally:
                 sleeper.kill()
 
+    def test_no_privilege_is_lost(self):
+        """The kernel takes it from a file that is written to."""
+        path = self.copy('pie')
+        before = contents(path)
+        for mode in (0o4755, 0o2755):
+            os.chmod(path, mode)
+            for option in ('--text', '--data', '--disable'):
+                self.assertIn('set-uid', self.edit(option, path, status=1))
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), mode)
+        os.chmod(path, 0o755)
+        # Version 2, effective, CAP_NET_RAW permitted.
+        capability = struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0)
+        try:
+            os.setxattr(path, 'security.capability', capability)
+        except OSError:
+            return
+        for option in ('--text', '--disable', '--align'):
+            self.assertIn('capabilities', self.edit(option, path, status=1))
+        self.assertEqual(os.getxattr(path, 'security.capability'), capability)
+        self.assertEqual(contents(path), before)
+
     def test_check(self):
         for name, status, words in (
                 ('pie', 1, ['2 MiB to 4 MiB', '--align', 'max-page-size=2M',
