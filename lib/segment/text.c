@@ -272,6 +272,41 @@ static void try_asked_size(
 	m->pool_bytes = usual;
 }
 
+/*
+ * A named shadow may be old: where memory was short since, the kernel has split
+ * huge pages of it, which map as base pages from then on. They are joined
+ * again, for all processes; what cannot be is left to the next way.
+ */
+static void rejoin(struct hl_mover *m, const uint64_t *before, uintptr_t end)
+{
+	for (uintptr_t at = m->origin; at < end; at += m->huge_bytes) {
+		size_t i = index_of(m, at);
+		uint64_t bit = (uint64_t)1 << (i % 64);
+
+		if ((m->done[i / 64] & ~before[i / 64] & bit) == 0)
+			continue;
+		if (hl_os->madvise((void *)at, m->huge_bytes, MADV_COLLAPSE))
+			m->done[i / 64] &= ~bit;
+	}
+}
+
+static void climb_one(struct hl_mover *m, const struct hl_piece *piece,
+	const struct way *way, uint64_t *seen)
+{
+	uintptr_t from = piece->huge_from, end = piece->huge_to;
+	uint64_t before[HL_ARRAY_SIZE(m->done)];
+
+	memcpy(before, m->done, sizeof(before));
+	if (!try_rung(m, way->try, from, end))
+		return;
+	count_rung(m, piece, way->rung, seen);
+	if (way->rung == HL_RUNG_SHARED &&
+		*seen + left_bytes(m, from, end) < end - from) {
+		rejoin(m, before, end);
+		count_rung(m, piece, way->rung, seen);
+	}
+}
+
 static void climb(
 	struct hl_mover *m, const struct hl_piece *piece, uint64_t already)
 {
@@ -283,10 +318,8 @@ static void climb(
 	m->why = -ENOSYS;
 	memset(m->done, 0, sizeof(m->done));
 	try_asked_size(m, piece, &seen);
-	for (size_t i = 0; i < HL_ARRAY_SIZE(ladder) && seen < whole; i++) {
-		if (try_rung(m, way[i].try, piece->huge_from, piece->huge_to))
-			count_rung(m, piece, way[i].rung, &seen);
-	}
+	for (size_t i = 0; i < HL_ARRAY_SIZE(ladder) && seen < whole; i++)
+		climb_one(m, piece, &way[i], &seen);
 	for (uintptr_t at = piece->huge_from; at < piece->huge_to;
 		at += m->huge_bytes)
 		own += is_own(m, at) && !is_done(m, at) ? m->huge_bytes : 0;

@@ -44,6 +44,7 @@ WAYS = {
 FOR_LONG = '100000000000'   # turns of a spin that is ended from outside
 FULL = os.environ.get('HL_PROGRAMS_FULL') == '1'
 FORBIDDEN, ALLOW, ERRNO = 'forbidden', 0x7fff0000, 0x00050000
+PUNCH_HOLE = 3  # and the size stays
 PR_SET_MDWE, PR_SET_THP_DISABLE = 65, 41
 LIBC = ctypes.CDLL(None, use_errno=True)
 CALLS = {'x86_64': {'mprotect': 10, 'memfd_create': 319, 'mmap': 9},
@@ -356,6 +357,28 @@ class Shared(Base):
         run = Run(self.path, shadows=self.shadows)
         self.check(run, self.plain)
         self.assertGreater(run.text_huge, 0)
+
+    def test_a_split_huge_page_is_joined(self):
+        """As memory pressure leaves it: equal contents, on base pages."""
+        before = self.run_shared().rung('shared shadow')
+        name, = self.shadows.files()
+        path = f'{self.shadows.path}/{name}'
+        libc = ctypes.CDLL(None, use_errno=True)
+        os.chmod(path, 0o700)
+        with open(path, 'r+b') as f:
+            for at in range(HUGE, os.fstat(f.fileno()).st_size, HUGE):
+                old = os.pread(f.fileno(), 4096, at)
+                if libc.fallocate(f.fileno(), PUNCH_HOLE, ctypes.c_long(at),
+                                  ctypes.c_long(4096)):
+                    self.skipTest('no holes in files here')
+                os.pwrite(f.fileno(), old, at)
+        os.chmod(path, 0o500)
+        inode = os.stat(path).st_ino
+        for _ in (0, 1):
+            run = self.run_shared()
+            self.check(run, self.plain)
+            self.assertEqual(run.rung('shared shadow'), before, run.segments)
+            self.assertEqual(os.stat(path).st_ino, inode)
 
     def test_directories_of_others(self):
         """Open to others, or not a directory: nothing is put there."""
