@@ -50,7 +50,7 @@ static int see(const struct hl_map_record *r, void *arg)
 		out->outside_bytes += to - from;
 	if (r->bt)
 		out->guarded_bytes += to - from;
-	out->anon_bytes += r->anon_bytes;
+	out->anon_bytes += r->anon_bytes + r->swap_bytes;
 	out->huge_bytes += r->anon_huge_bytes + r->shmem_huge_bytes +
 			   r->file_huge_bytes + r->shared_hugetlb_bytes +
 			   r->private_hugetlb_bytes;

@@ -55,10 +55,11 @@ struct hl_sight {
 	uint64_t mapped_bytes;	/* of the range */
 	uint64_t outside_bytes; /* of the range, without the right protection */
 	uint64_t guarded_bytes; /* of the range: branch targets are checked */
-	uint64_t anon_bytes;	/* in mappings that touch the range */
-	uint64_t huge_bytes;	/* the same: on huge pages of any kind */
-	bool one_file;		/* contiguous, of one file */
-	uint64_t delta;		/* address - offset of that file */
+	/* In mappings that touch the range: written to, in memory or swapped */
+	uint64_t anon_bytes;
+	uint64_t huge_bytes; /* the same: on huge pages of any kind */
+	bool one_file;	     /* contiguous, of one file */
+	uint64_t delta;	     /* address - offset of that file */
 	dev_t device;
 	ino_t inode;
 };

@@ -94,6 +94,7 @@ static const struct key keys[] = {
 	{"KernelPageSize", MEMBER(kernel_page_bytes)},
 	{"Rss", MEMBER(rss_bytes)},
 	{"Anonymous", MEMBER(anon_bytes)},
+	{"Swap", MEMBER(swap_bytes)},
 	{"AnonHugePages", MEMBER(anon_huge_bytes)},
 	{"ShmemPmdMapped", MEMBER(shmem_huge_bytes)},
 	{"FilePmdMapped", MEMBER(file_huge_bytes)},

@@ -180,6 +180,7 @@ struct hl_map_record {
 	size_t kernel_page_bytes;
 	uint64_t rss_bytes;
 	uint64_t anon_bytes; /* its own, not the file's any more */
+	uint64_t swap_bytes; /* the same, not in memory */
 	uint64_t anon_huge_bytes;
 	uint64_t shmem_huge_bytes;
 	uint64_t file_huge_bytes;

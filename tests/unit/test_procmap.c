@@ -67,6 +67,8 @@ static const char two[] =
 	"Rss:                 132 kB\n"
 	"Anonymous:            16 kB\n"
 	"AnonHugePages:      2048 kB\n"
+	"Swap:                 24 kB\n"
+	"SwapPss:              20 kB\n"
 	"ShmemPmdMapped:     4096 kB\n"
 	"FilePmdMapped:      6144 kB\n"
 	"NewerKernels:          9 kB\n"
@@ -98,6 +100,7 @@ static void test_records(void **state)
 	assert_int_equal(r->kernel_page_bytes, 4096);
 	assert_int_equal(r->rss_bytes, 132 * HL_KIB);
 	assert_int_equal(r->anon_bytes, 16 * HL_KIB);
+	assert_int_equal(r->swap_bytes, 24 * HL_KIB);
 	assert_int_equal(r->anon_huge_bytes, 2 * HL_MIB);
 	assert_int_equal(r->shmem_huge_bytes, 4 * HL_MIB);
 	assert_int_equal(r->file_huge_bytes, 6 * HL_MIB);
