@@ -90,28 +90,6 @@ static bool never_moves(const struct dl_phdr_info *info, bool is_main)
 	       (!is_main && holds(info, (uintptr_t)&never_moves));
 }
 
-/*
- * Objects that were looked at, by name and address; the dynamic linker's lock
- * guards it. What no longer fits is looked at again, which costs time only.
- */
-static uint64_t seen[512];
-static size_t seen_count;
-
-static bool is_new(const struct dl_phdr_info *info)
-{
-	uint64_t key = 0xcbf29ce484222325u ^ info->dlpi_addr;
-
-	for (const char *c = info->dlpi_name; c && *c != '\0'; c++)
-		key = (key ^ (uint64_t)*c) * 0x100000001b3u;
-	for (size_t i = 0; i < seen_count; i++) {
-		if (seen[i] == key)
-			return false;
-	}
-	if (seen_count < HL_ARRAY_SIZE(seen))
-		seen[seen_count++] = key;
-	return true;
-}
-
 static void move_object(struct hl_mover *m)
 {
 	const struct hl_segment_want *want = m->want;
@@ -148,9 +126,12 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *arg)
 		path = program_invocation_name;
 	if (is_wanted(m->want->names, path, m->is_main) &&
 		!never_moves(info, m->is_main) &&
-		(!m->want->once || is_new(info))) {
+		(!m->want->once || hl_seen_is_new(m, info))) {
 		m->object = info;
+		m->moved.at = 0;
 		move_object(m);
+		if (m->want->once)
+			hl_seen_add(m, info);
 	}
 	return 0;
 }

@@ -41,6 +41,11 @@ struct hl_mover {
 	struct hl_plan plan;
 	const struct hl_piece *piece;
 	struct hl_source source;
+	/* Text that is not of its file any more, and of what; at 0: none */
+	struct {
+		uintptr_t at;
+		ino_t inode;
+	} moved;
 	int why; /* -errno of the rung tried last */
 	/* Huge pages that have moved, counted from origin on. */
 	uintptr_t origin;
@@ -73,6 +78,12 @@ bool hl_look_is_free(struct hl_mover *m, uintptr_t from, uintptr_t to);
 bool hl_look_is_touched(uintptr_t from, size_t bytes, size_t base_bytes);
 /* How many threads the process has; 0: unknown. */
 unsigned hl_look_threads(void);
+
+/* ---- seen.c: objects that were looked at ---- */
+
+bool hl_seen_is_new(struct hl_mover *m, const struct dl_phdr_info *info);
+/* m->moved is of this object. */
+void hl_seen_add(struct hl_mover *m, const struct dl_phdr_info *info);
 
 /* ---- place.c: mappings beside the program, and the swap ---- */
 

@@ -111,6 +111,7 @@ static void open_source(struct hl_mover *m, const struct hl_piece *piece,
 
 	m->source.fd = -1;
 	m->source.delta = sight->delta;
+	m->source.inode = sight->inode;
 	m->source.intact = sight->one_file && sight->anon_bytes == 0;
 	if (!sight->one_file)
 		return;
@@ -235,6 +236,10 @@ static void count_rung(struct hl_mover *m, const struct hl_piece *piece,
 			hl_rung_name(rung));
 	}
 	*seen = HL_MAX(*seen, sight.huge_bytes);
+	if (sight.inode != m->source.inode) {
+		m->moved.at = piece->huge_from;
+		m->moved.inode = sight.inode;
+	}
 }
 
 enum hl_stay hl_text_stay(int err)
