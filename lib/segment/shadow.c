@@ -185,6 +185,9 @@ static int fill(struct hl_mover *m, struct shadow *s, int fd, uintptr_t from,
 		err = hl_place_fill(m, fd, s->key.placed, from, bytes, &filled);
 	if (err == 0)
 		err = hl_shadow_write_elf(fd, &s->key, &s->original);
+	/* Now it is known how much the names take; it may be its own turn. */
+	if (err == 0)
+		err = hl_shadow_make_room(s->directory, s->uid, s->dir, 0);
 	if (err == 0)
 		err = (int)hl_syscall(SYS_fchmod, fd, 0500, 0, 0, 0, 0);
 	if (err == 0)
@@ -199,7 +202,7 @@ static int make(
 {
 	size_t bytes = to - from;
 	long fd;
-	/* The tables take some more; they are small beside the text. */
+	/* The tables take some more; mostly they are small beside the text. */
 	int err = hl_shadow_make_room(
 		s->directory, s->uid, s->dir, bytes + bytes / 4);
 

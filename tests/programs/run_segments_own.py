@@ -376,6 +376,27 @@ class Shared(Base):
         self.check(run, self.plain)
         self.assertGreater(run.text_huge, 0)
 
+    def test_limit_of_their_sum(self):
+        """A quarter of the file system, also for a program with many names."""
+        if os.geteuid() != 0 or not shutil.which('unshare'):
+            self.skipTest('mounting needs root')
+        names = f'{WHERE}/names.s'
+        with open(names, 'w', encoding='ascii') as f:
+            f.write('.text\n')
+            for i in range(40000):
+                name = f'f{i}_' + 'x' * 500
+                f.write(f'.type {name},@function\n{name}: .byte 0\n')
+        path = build('names', [*WAYS['fixed-linked'], names])
+        used = f'{WHERE}/used'
+        script = ('mount -t tmpfs -o size=60M tmpfs /dev/shm; "$@"; status=$?; '
+                  f'du -sk /dev/shm >{used}; exit $status')
+        for program, rung in ((path, 'private shadow'), (self.path, 'shared shadow')):
+            run = Run(program, prefix=['unshare', '-m', 'sh', '-c', script, 'sh'])
+            self.check(run, self.plain)
+            self.assertGreaterEqual(run.rung(rung), 2 * HUGE, run.segments)
+            with open(used, encoding='ascii') as f:
+                self.assertLessEqual(int(f.read().split()[0]), 15 << 10)
+
     def test_a_split_huge_page_is_joined(self):
         """As memory pressure leaves it: equal contents, on base pages."""
         before = self.run_shared().rung('shared shadow')
