@@ -117,6 +117,7 @@ static void move(
 	if (piece->huge_from < middle && before.huge_bytes < whole)
 		err = copy_range(m, piece->huge_from, middle,
 			relro ? PROT_READ : PROT_READ | PROT_WRITE);
+	hl_look_locked(&before, piece->huge_from, middle);
 	if (err == 0)
 		advise(m, middle, piece->huge_to);
 	if (hl_look(m, piece->huge_from, piece->huge_to, perms, &after))

@@ -50,6 +50,8 @@ static int see(const struct hl_map_record *r, void *arg)
 		out->outside_bytes += to - from;
 	if (r->bt)
 		out->guarded_bytes += to - from;
+	if (r->lo)
+		out->locked_bytes += to - from;
 	out->anon_bytes += r->anon_bytes + r->swap_bytes;
 	out->huge_bytes += r->anon_huge_bytes + r->shmem_huge_bytes +
 			   r->file_huge_bytes + r->shared_hugetlb_bytes +
@@ -70,6 +72,14 @@ int hl_look(struct hl_mover *m, uintptr_t from, uintptr_t to, const char *perms,
 		return err;
 	out->outside_bytes += to - from - out->mapped_bytes;
 	return 0;
+}
+
+void hl_look_locked(const struct hl_sight *sight, uintptr_t from, uintptr_t to)
+{
+	if (sight->mapped_bytes > 0 &&
+		sight->locked_bytes == sight->mapped_bytes)
+		(void)hl_syscall(
+			SYS_mlock, (long)from, (long)(to - from), 0, 0, 0, 0);
 }
 
 bool hl_look_is_free(struct hl_mover *m, uintptr_t from, uintptr_t to)

@@ -60,6 +60,7 @@ struct hl_sight {
 	uint64_t mapped_bytes;	/* of the range */
 	uint64_t outside_bytes; /* of the range, without the right protection */
 	uint64_t guarded_bytes; /* of the range: branch targets are checked */
+	uint64_t locked_bytes;	/* of the range: mlock() */
 	/* In mappings that touch the range: written to, in memory or swapped */
 	uint64_t anon_bytes;
 	uint64_t huge_bytes; /* the same: on huge pages of any kind */
@@ -72,6 +73,11 @@ struct hl_sight {
 /* perms: "r-xp" as in maps. 0 or -errno. */
 int hl_look(struct hl_mover *m, uintptr_t from, uintptr_t to, const char *perms,
 	struct hl_sight *out);
+/*
+ * New memory in the range is locked if what was seen before was: it takes no
+ * more of the limit than that did.
+ */
+void hl_look_locked(const struct hl_sight *sight, uintptr_t from, uintptr_t to);
 /* True if nothing is mapped in the range. */
 bool hl_look_is_free(struct hl_mover *m, uintptr_t from, uintptr_t to);
 /* True if any base page of the range is in memory. */

@@ -379,5 +379,6 @@ void hl_text_move(struct hl_mover *m, const struct hl_piece *given)
 		     sight.guarded_bytes == sight.mapped_bytes;
 	open_source(m, &piece, &sight);
 	climb(m, &piece, HL_MIN(sight.huge_bytes, hl_piece_huge_bytes(&piece)));
+	hl_look_locked(&sight, from, to);
 	close_source(m);
 }

@@ -76,6 +76,8 @@ static void parse_flags(const char *at, struct hl_map_record *r)
 			r->nr = true;
 		if (length == 2 && memcmp(at, "bt", 2) == 0)
 			r->bt = true;
+		if (length == 2 && memcmp(at, "lo", 2) == 0)
+			r->lo = true;
 		at += length;
 	}
 }

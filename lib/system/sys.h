@@ -186,7 +186,8 @@ struct hl_map_record {
 	uint64_t file_huge_bytes;
 	uint64_t shared_hugetlb_bytes;
 	uint64_t private_hugetlb_bytes;
-	bool ht, nr, bt;  /* VmFlags; bt: arm64, branches must land on a mark */
+	/* VmFlags; bt: arm64, branches must land on a mark; lo: locked */
+	bool ht, nr, bt, lo;
 	const char *path; /* valid during the visit */
 };
 /* pid 0: self. -EACCES without permission. buf: at least 64 KiB of scratch. */

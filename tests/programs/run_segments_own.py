@@ -51,24 +51,6 @@ CALLS = {'x86_64': {'mprotect': 10, 'memfd_create': 319, 'mmap': 9},
          'aarch64': {'mprotect': 226, 'memfd_create': 279, 'mmap': 222}}[os.uname().machine]
 
 
-OPENS = '''
-#include <dlfcn.h>
-#include <thread>
-int main(int argc, char **argv)
-{
-    while (*++argv) {
-        void *handle = dlopen(*argv, RTLD_NOW);
-        if (!handle || !dlsym(handle, "deep_trace"))
-            return 1;
-        std::thread([] {}).join();
-        if (dlclose(handle))
-            return 2;
-    }
-    return 0;
-}
-'''
-
-
 def setUpModule():
     global WHERE
     WHERE = tempfile.mkdtemp()
@@ -453,27 +435,6 @@ class Shared(Base):
                 time.sleep(0.002 * delay)
                 run.kill()
         self.check(self.run_shared(), self.plain)
-
-
-class Opened(Base):
-    """Shared objects that the program opens, closes and opens again."""
-
-    def test_each_time_anew(self):
-        library = build('again.so', ['-fPIC', '-shared'])
-        other = build('other.so', ['-fPIC', '-shared'], 'b')
-        program = f'{WHERE}/opens'
-        subprocess.run([*CXX, '-x', 'c++', '-', '-o', program, '-pthread'], text=True,
-                       input=OPENS, check=True)
-        args = (library, library, other, library)
-        for share in ('0', '1'):
-            with s.Shadows() as shadows:
-                runs = [Run(program, *args[:n], options=('--segments=again,other',),
-                            shadows=shadows, HUGETLB_SHARE=share)
-                        for n in range(1, len(args) + 1)]
-            for n, run in enumerate(runs, 1):
-                self.assertEqual((run.status, run.out), (0, ''), run.err)
-                self.assertGreaterEqual(run.text_huge, 2 * HUGE)
-                self.assertEqual(run.text_huge, n * runs[0].text_huge, run.segments)
 
 
 class Symbols(Base):

@@ -22,6 +22,7 @@
 
 static const size_t WORDS = 1536 << 10;
 static int data[WORDS] = {1, 2, 3};
+extern "C" int *const words = data + WORDS / 2;
 static char bss[9 << 20];
 typedef void (*function)();
 static void nothing()

@@ -72,7 +72,7 @@ static const char two[] =
 	"ShmemPmdMapped:     4096 kB\n"
 	"FilePmdMapped:      6144 kB\n"
 	"NewerKernels:          9 kB\n"
-	"VmFlags: rd ex bt nh htx\n";
+	"VmFlags: rd ex lo bt nh htx\n";
 
 static void test_records(void **state)
 {
@@ -91,7 +91,7 @@ static void test_records(void **state)
 	assert_int_equal(r->rss_bytes, 0);
 	assert_int_equal(r->shared_hugetlb_bytes, 2 * HL_MIB);
 	assert_int_equal(r->private_hugetlb_bytes, 2 * HL_MIB);
-	assert_true(r->ht && r->nr && !r->bt);
+	assert_true(r->ht && r->nr && !r->bt && !r->lo);
 	r++;
 	assert_string_equal(r->perms, "r-xs");
 	assert_int_equal(r->offset, 0x1a000);
@@ -105,7 +105,7 @@ static void test_records(void **state)
 	assert_int_equal(r->shmem_huge_bytes, 4 * HL_MIB);
 	assert_int_equal(r->file_huge_bytes, 6 * HL_MIB);
 	assert_int_equal(r->private_hugetlb_bytes, 0);
-	assert_true(r->bt);
+	assert_true(r->bt && r->lo);
 	assert_false(r->ht || r->nr);
 }
 
