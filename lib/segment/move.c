@@ -90,6 +90,30 @@ static bool never_moves(const struct dl_phdr_info *info, bool is_main)
 	       (!is_main && holds(info, (uintptr_t)&never_moves));
 }
 
+/*
+ * Text that the dynamic linker writes to. Another thread may be opening the
+ * object at this moment: what it writes between a copy and its swap would be
+ * lost.
+ */
+static bool is_text_written(const struct dl_phdr_info *info)
+{
+	const ElfW(Dyn) *d = NULL;
+
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_DYNAMIC)
+			d = (const void *)(info->dlpi_addr + p->p_vaddr);
+	}
+	for (; d && d->d_tag != DT_NULL; d++) {
+		if (d->d_tag == DT_TEXTREL ||
+			(d->d_tag == DT_FLAGS &&
+				(d->d_un.d_val & DF_TEXTREL) != 0))
+			return true;
+	}
+	return false;
+}
+
 static void move_object(struct hl_mover *m)
 {
 	const struct hl_segment_want *want = m->want;
@@ -99,6 +123,7 @@ static void move_object(struct hl_mover *m)
 		    info->dlpi_addr, m->base_bytes, m->huge_bytes))
 		return;
 	m->result->objects++;
+	m->text_written = !m->one_thread && is_text_written(info);
 	for (unsigned i = 0; i < m->plan.pieces; i++) {
 		const struct hl_piece *piece = &m->plan.piece[i];
 		bool data = piece->kind == HL_PIECE_DATA ||

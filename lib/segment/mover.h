@@ -34,8 +34,9 @@ struct hl_mover {
 	size_t pool_bytes; /* of the pool's pages for text; 0: none */
 	bool one_thread;
 	bool is_main;
-	bool guarded;	  /* the text in hand has its branch targets checked */
-	uintptr_t own[2]; /* code that does the move */
+	bool text_written; /* the object's, perhaps at this moment */
+	bool guarded;	   /* the text in hand has its branch targets checked */
+	uintptr_t own[2];  /* code that does the move */
 	/* The object in hand */
 	const struct dl_phdr_info *object;
 	struct hl_plan plan;

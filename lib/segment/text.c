@@ -369,6 +369,10 @@ void hl_text_move(struct hl_mover *m, const struct hl_piece *given)
 	m->result->stay_bytes[HL_STAY_PARTIAL] += bytes - whole;
 	if (whole == 0)
 		return;
+	if (m->text_written) {
+		m->result->stay_bytes[HL_STAY_THREADS] += whole;
+		return;
+	}
 	touch(m, &piece);
 	if (hl_look(m, from, to, PERMS, &sight) || sight.outside_bytes > 0) {
 		m->result->stay_bytes[HL_STAY_UNEXPECTED] += whole;

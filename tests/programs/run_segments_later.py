@@ -18,9 +18,14 @@ import segment_runs as s
 OPENS = '''
 #include <dlfcn.h>
 #include <thread>
+#include <unistd.h>
 int main(int argc, char **argv)
 {
     while (*++argv) {
+        if (**argv == '-') {
+            std::thread([] { pause(); }).detach();
+            continue;
+        }
         void *handle = dlopen(*argv, RTLD_NOW);
         if (!handle || !dlsym(handle, "deep_trace"))
             return 1;
@@ -91,6 +96,13 @@ int main(int, char **argv)
 '''
 
 
+# In front of the function lies the address of another.
+WRITTEN = '''
+extern "C" int deep_trace(int n) { return n; }
+asm(".text\\n.skip 9000000, 0x90\\n.balign 8\\n.quad deep_trace\\n.skip 4096\\n");
+'''
+
+
 def setUpModule():
     own.WHERE = tempfile.mkdtemp()
     os.chmod(own.WHERE, 0o755)
@@ -119,6 +131,25 @@ class Locked(own.Base):
 
 class Opened(own.Base):
     """Shared objects that the program opens, closes and opens again."""
+
+    def test_text_with_relocations(self):
+        """It may be written to right now: it moves only while there is one thread."""
+        program, library = f'{own.WHERE}/opens', f'{own.WHERE}/written.so'
+        subprocess.run([*own.CXX, '-x', 'c++', '-', '-o', program, '-pthread'], text=True,
+                       input=OPENS, check=True)
+        done = subprocess.run([*own.CXX, '-x', 'c++', '-', '-shared', '-fPIC', '-o',
+                               library, '-Wl,-z,notext'], text=True, input=WRITTEN,
+                              capture_output=True, check=False)
+        dynamic = subprocess.run(['readelf', '-d', library], capture_output=True,
+                                 text=True, check=False)
+        if done.returncode or 'TEXTREL' not in dynamic.stdout:
+            self.skipTest('no text with relocations can be linked here')
+        for args, moves in ((['-', library], False), ([library], True)):
+            run = own.Run(program, *args, options=('--segments=written',))
+            self.assertEqual((run.status, run.out), (0, ''), run.err)
+            self.assertEqual(run.text_huge >= 2 * s.HUGE, moves, run.segments)
+            self.assertEqual(run.segments['stayed_bytes']['threads'] >= 2 * s.HUGE,
+                             not moves, run.segments)
 
     def test_each_time_anew(self):
         library = own.build('again.so', ['-fPIC', '-shared'])
