@@ -5,9 +5,11 @@
  */
 #include "system/files.h"
 #include "base/syscall.h"
+#include "system/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -33,6 +35,9 @@ static int files_unlink(const char *path)
 
 static int files_truncate(int fd, off_t bytes)
 {
+	/* The kernel would send SIGXFSZ as well. */
+	if ((uint64_t)bytes > hl_rlimit(RLIMIT_FSIZE))
+		return -EFBIG;
 	return (int)hl_syscall(SYS_ftruncate, fd, (long)bytes, 0, 0, 0, 0);
 }
 

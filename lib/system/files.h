@@ -27,6 +27,7 @@ struct hl_files {
 	/* A descriptor; mode 0600 if a file is made. */
 	int (*open)(const char *path, int flags);
 	int (*unlink)(const char *path);
+	/* To grow it; -EFBIG above RLIMIT_FSIZE, without a signal. */
 	int (*truncate)(int fd, off_t bytes);
 	/* mode: FALLOC_FL_*, 0 allocates. */
 	int (*allocate)(int fd, int mode, off_t offset, off_t bytes);

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct hl_files table;
@@ -121,6 +122,24 @@ static void test_refusals_at_creation(void **state)
 	truncate_rc = -ENOMEM;
 	assert_int_equal(htlb_region_create(1, &o, &p), -ENOMEM);
 	assert_null(p);
+}
+
+/* ulimit -f: an error, where the kernel alone would send SIGXFSZ. */
+static void test_limit_on_the_size_of_files(void **state)
+{
+	struct htlb_region_options o = shared();
+	struct rlimit before, limit;
+	void *p = NULL;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 4096;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(htlb_region_create(1, &o, &p), -ENOMEM);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_null(p);
+	assert_int_equal(htlb_region_create(1, &o, &p), 0);
+	assert_int_equal(htlb_region_destroy(p), 0);
 }
 
 static void test_without_facts_it_is_ordinary_memory(void **state)
@@ -265,6 +284,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_refusals_at_creation),
+		TEST(test_limit_on_the_size_of_files),
 		TEST(test_without_facts_it_is_ordinary_memory),
 		TEST(test_two_views),
 		TEST(test_descriptors_of_others),
