@@ -44,20 +44,27 @@ static void unused_units(const struct hl_tract *tract, uint32_t slot,
 
 static void link_tract(struct hl_straddle *s, struct hl_tract *tract)
 {
-	struct hl_list *head = &s->bucket[tract->longest];
+	struct hl_tract **first = &s->bucket[tract->longest];
 
-	if (!hl_bitmap_test(s->longest, tract->longest)) {
-		hl_list_init(head);
+	if (hl_bitmap_test(s->longest, tract->longest)) {
+		hl_list_push_back(&(*first)->link, &tract->link);
+	} else {
+		hl_list_init(&tract->link);
 		hl_bitmap_set(s->longest, tract->longest, tract->longest + 1);
 	}
-	hl_list_push_front(head, &tract->link);
+	*first = tract;
 }
 
 static void unlink_tract(struct hl_straddle *s, struct hl_tract *tract)
 {
-	hl_list_remove(&tract->link);
-	if (hl_list_is_empty(&s->bucket[tract->longest]))
+	struct hl_tract **first = &s->bucket[tract->longest];
+
+	if (hl_list_is_empty(&tract->link)) {
 		hl_bitmap_clear(s->longest, tract->longest, tract->longest + 1);
+	} else if (*first == tract) {
+		*first = hl_list_entry(tract->link.next, struct hl_tract, link);
+	}
+	hl_list_remove(&tract->link);
 }
 
 static void set_longest(
@@ -228,7 +235,7 @@ bool hl_straddle_take(
 	HL_ASSERT(slots >= 1);
 	if (longest > HL_TRACT_SLOTS)
 		return false;
-	tract = hl_list_entry(s->bucket[longest].next, struct hl_tract, link);
+	tract = s->bucket[longest];
 	place = find_place(tract, slots, &rest);
 	HL_CHECK(place.hole >= slots);
 	out->tract = tract;
@@ -297,7 +304,6 @@ void hl_straddle_shrink(struct hl_straddle *s, struct hl_tract *tract,
 bool hl_straddle_is_valid(const struct hl_straddle *s)
 {
 	size_t tracts = 0, used = 0, longest = 0;
-	const struct hl_list *head, *pos;
 	const struct hl_tract *tract;
 
 	for (;; longest++) {
@@ -305,18 +311,17 @@ bool hl_straddle_is_valid(const struct hl_straddle *s)
 			s->longest, HL_TRACT_SLOTS + 1, longest);
 		if (longest > HL_TRACT_SLOTS)
 			break;
-		head = &s->bucket[longest];
-		if (hl_list_is_empty(head))
-			return false;
-		hl_list_for_each (pos, head) {
-			tract = hl_list_entry(pos, struct hl_tract, link);
-			if (pos->next->prev != pos ||
+		tract = s->bucket[longest];
+		do {
+			if (tract->link.next->prev != &tract->link ||
 				tract->longest != longest ||
 				!tract_is_valid(tract))
 				return false;
 			tracts++;
 			used += tract->used_slots;
-		}
+			tract = hl_list_entry(
+				tract->link.next, struct hl_tract, link);
+		} while (tract != s->bucket[longest]);
 	}
 	return tracts == s->tract_count && used == s->used_slots;
 }

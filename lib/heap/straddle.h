@@ -20,7 +20,7 @@
 #define HL_TRACT_SLOTS (HL_TRACT_UNITS * HL_UNIT_SLOTS) /* 8192 */
 
 struct hl_tract {
-	struct hl_list link;
+	struct hl_list link; /* the ring of its bucket */
 	struct hl_area *area;
 	uint32_t first_unit; /* in the area */
 	uint32_t units;	     /* 1..HL_TRACT_UNITS */
@@ -32,11 +32,11 @@ struct hl_tract {
 
 struct hl_straddle {
 	/*
-	 * By longest free run. A head is initialised when its bucket gets a
-	 * tract: zero bytes are an empty straddle, and of these 128 KiB only
-	 * what is used is ever touched.
+	 * By longest free run: the first tract of a ring without a head, if
+	 * the bit is set. Zero bytes are an empty straddle, and of these 64 KiB
+	 * only what is used is ever touched.
 	 */
-	struct hl_list bucket[HL_TRACT_SLOTS + 1];
+	struct hl_tract *bucket[HL_TRACT_SLOTS + 1];
 	uint64_t longest[HL_TRACT_SLOTS / 64 + 1]; /* bit: bucket not empty */
 	size_t tract_count;
 	size_t used_slots;

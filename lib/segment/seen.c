@@ -7,6 +7,7 @@
  */
 #include "segment/mover.h"
 
+#include "base/meta.h"
 #include "system/sys.h"
 
 struct seen {
@@ -16,8 +17,13 @@ struct seen {
 	bool gone;
 };
 
-/* What no longer fits is looked at again, which costs time only. */
-static struct seen seen[512];
+/*
+ * What no longer fits, or all if there is no memory, is looked at again, which
+ * costs time only. Mapped when the first object moves: programs of which no
+ * segment does are not made larger.
+ */
+#define SEEN_MAX 512
+static struct seen *seen;
 static size_t count;
 static unsigned long long closed; /* objects, ever, when we last looked */
 
@@ -75,7 +81,9 @@ bool hl_seen_is_new(struct hl_mover *m, const struct dl_phdr_info *info)
 
 void hl_seen_add(struct hl_mover *m, const struct dl_phdr_info *info)
 {
-	if (count < HL_ARRAY_SIZE(seen))
+	if (seen == NULL)
+		seen = hl_meta_map(SEEN_MAX * sizeof(*seen));
+	if (seen != NULL && count < SEEN_MAX)
 		seen[count++] = (struct seen){.key = key_of(info),
 			.at = m->moved.at,
 			.inode = m->moved.inode};
