@@ -307,9 +307,8 @@ def same(check, work, mode, plain, ours):
 
 def plain_heap(work, plain, ours):
     """Resident bytes of the plain run's malloc heaps at their peak."""
-    if work.strict:
-        return plain.watcher.peak.anon
-    return plain.watcher.peak.anon - ours.watcher.peak['other']
+    peak = plain.watcher.anon_peak()
+    return peak if work.strict else peak - ours.watcher.peak['other']
 
 
 def bound_on(work, plain, ours):
@@ -455,7 +454,7 @@ def plain_run(work, where, m=None):
     """The run that all others are compared with."""
     plain = run(work, where, ours=False, m=m)
     figures(work, 'plain', plain, {
-        'anon_mib': plain.watcher.peak.anon >> 20,
+        'anon_mib': plain.watcher.anon_peak() >> 20,
         'processes': len(plain.watcher.processes),
         'samples': plain.watcher.samples})
     if plain.status != 0:

@@ -146,6 +146,22 @@ def command(pid):
         return '?'
 
 
+def resident_peak(pid):
+    """
+    (most, now): the most that was ever resident, as the kernel remembers it, and how
+    much of what is resident now is of files or shared; bytes.
+    """
+    try:
+        with open(f'/proc/{pid}/status', encoding='ascii', errors='replace') as f:
+            found = dict(line.split(':', 1) for line in f if ':' in line)
+    except OSError:
+        return 0, 0
+
+    def bytes_(key):
+        return int(found.get(key, '0').split()[0]) * 1024
+    return bytes_('VmHWM'), bytes_('RssFile') + bytes_('RssShmem')
+
+
 class Process:
     """One process over its life: its sample at the peak of its heap and of all anonymous memory."""
 
@@ -154,8 +170,20 @@ class Process:
         self.name = command(pid)
         self.at_heap_peak = self.at_anon_peak = Sample.fromkeys(KINDS, 0)
         self.most_huge = 0
+        self.most_resident = self.most_file = 0
+
+    @property
+    def anon_peak(self):
+        """At least so much was anonymous at the peak, also if it fell between two samples."""
+        return max(self.at_anon_peak.anon, self.most_resident - self.most_file)
+
+    def look_at_peak(self):
+        most, file = resident_peak(self.pid)
+        self.most_resident = max(self.most_resident, most)
+        self.most_file = max(self.most_file, file)
 
     def add(self, s):
+        self.look_at_peak()
         if s.heap >= self.at_heap_peak.heap:
             self.at_heap_peak = s
         if s.anon >= self.at_anon_peak.anon:
@@ -187,7 +215,11 @@ class Watcher(threading.Thread):
             self.once()
             # Never more than a fifth of a processor, whatever a walk costs.
             cost = time.monotonic() - begin
-            self._end.wait(max(self.every, 4 * cost))
+            until = begin + cost + max(self.every, 4 * cost)
+            # What the kernel remembers of a peak is gone with the process.
+            while not self._end.wait(0.003) and time.monotonic() < until:
+                for p in self.processes.values():
+                    p.look_at_peak()
 
     def once(self):
         total = Sample.fromkeys(KINDS, 0)
@@ -207,6 +239,10 @@ class Watcher(threading.Thread):
             self.peak = total
         self.most_huge = max(self.most_huge, total.huge)
         self.samples += 1
+
+    def anon_peak(self):
+        """Anonymous bytes at the peak, of all processes or, if that was more, of one."""
+        return max([self.peak.anon, *(p.anon_peak for p in self.processes.values())])
 
     def largest_heap(self):
         """Bytes of the largest heap seen so far, of one process. Any thread may ask."""
