@@ -267,6 +267,8 @@ int main(int argc, char **argv)
 		perror("malloc");
 		return 3;
 	}
+	/* A fork converts pages: let who watches see the heap full. */
+	usleep(60000);
 	int rc = argc > 3 ? writing() : resting();
 
 	printf("%zu blocks, %u threads: %s\n", block_count, threads,

@@ -220,6 +220,7 @@ class Watcher(threading.Thread):
             while not self._end.wait(0.003) and time.monotonic() < until:
                 for p in self.processes.values():
                     p.look_at_peak()
+                self.look_at_pool()
 
     def once(self):
         total = Sample.fromkeys(KINDS, 0)
@@ -232,13 +233,16 @@ class Watcher(threading.Thread):
             self.processes[pid].add(s)
             for kind in KINDS:
                 total[kind] += s[kind]
-        if self.pool:
-            self.most_pool = max(self.most_pool,
-                                 self.pool.used - self.pool_before)
+        self.look_at_pool()
         if total.anon >= self.peak.anon:
             self.peak = total
         self.most_huge = max(self.most_huge, total.huge)
         self.samples += 1
+
+    def look_at_pool(self):
+        if self.pool:
+            self.most_pool = max(self.most_pool,
+                                 self.pool.used - self.pool_before)
 
     def anon_peak(self):
         """Anonymous bytes at the peak, of all processes or, if that was more, of one."""
