@@ -30,4 +30,4 @@ class Xz(h.Workload):
 
 h.main(Xz('xz', ['sh', '-c', 'xz -T2 -3 -c input >packed.xz && '
                  'xz -T2 -d -c packed.xz >unpacked && cmp input unpacked'],
-          needs=['xz']))
+          needs=['xz'], wants_pool=False))
