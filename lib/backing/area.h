@@ -123,6 +123,12 @@ void hl_area_release(struct hl_area *area, size_t from, size_t to);
 void hl_area_discard(void *addr, size_t bytes);
 
 /*
+ * BASE units become LAZY: what comes to be touched is a THP, what is mostly
+ * touched is joined at once, if the kernel can. Others stay as they are.
+ */
+void hl_area_promote(struct hl_area *area, size_t from, size_t to);
+
+/*
  * Moves the committed units [from, to) of src to the same number of NONE units
  * of dst (mremap), contents kept; src units become NONE. -EOPNOTSUPP or another
  * -errno and nothing changed where the kernel does not move such pages: the
@@ -164,6 +170,9 @@ struct hl_resident {
 };
 void hl_area_resident(
 	struct hl_area *area, size_t from, size_t to, struct hl_resident *out);
+/* Base pages of [addr, addr + bytes) that are resident; those that the kernel
+ * does not tell about are not. Async-signal-safe. */
+size_t hl_resident_pages(void *addr, size_t bytes);
 /* All areas, measured through smaps (exact for THP); 0 or -errno. */
 int hl_backing_resident(struct hl_resident *out);
 

@@ -198,9 +198,6 @@ void hl_policy_range(void *addr, size_t bytes, int node, int mode);
 /* -ENOMEM, nothing changed; else the units have words and *got counts them. */
 int hl_commit_ordinary(struct hl_area *area, size_t from, size_t to,
 	const struct hl_want *want, struct hl_got *got);
-/* Base pages of [addr, addr + bytes) that are resident; those that the kernel
- * does not tell about are not. Async-signal-safe. */
-size_t hl_resident_pages(void *addr, size_t bytes);
 /* Ordinary memory or address space at a multiple of align, where one that large
  * can be had; async-signal-safe. */
 int hl_map_aligned(size_t bytes, size_t align, int prot, void **out);

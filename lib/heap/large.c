@@ -11,6 +11,7 @@
 #include "heap/learn.h"
 #include "heap/pagemap.h"
 #include "heap/pageheap.h"
+#include "heap/probe.h"
 #include "heap/space.h"
 #include "heap/stats.h"
 #include "heap/straddle_home.h"
@@ -50,6 +51,25 @@ static enum hl_learn_backing backing_of(const struct hl_span *span)
 }
 
 static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
+	enum hl_learn_backing backing);
+
+/* The first unit on base pages. */
+static int commit_probe(
+	struct hl_span *span, size_t from, size_t to, size_t bytes)
+{
+	int rc = commit_as(span, from, from + 1, HL_MIN(bytes, HL_UNIT_BYTES),
+		HL_LEARN_SPARSE);
+
+	if (rc < 0 || to == from + 1)
+		return rc;
+	rc = commit_as(
+		span, from + 1, to, bytes - HL_UNIT_BYTES, HL_LEARN_LAZY);
+	if (rc < 0)
+		(void)hl_space_release(span->large.stretch, from, 1);
+	return rc;
+}
+
+static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	enum hl_learn_backing backing)
 {
 	struct hl_stretch *stretch = span->large.stretch;
@@ -57,6 +77,8 @@ static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	struct hl_want want;
 	int rc;
 
+	if (backing == HL_LEARN_PROBE)
+		return commit_probe(span, from, to, bytes);
 	if (backing == HL_LEARN_POPULATE) {
 		hl_arena_want(span->arena, &want);
 		return hl_space_commit(stretch, from, to - from, &want);
@@ -160,6 +182,28 @@ static bool grow_units(struct hl_span *span, size_t bytes)
 
 /* ---- both ---- */
 
+/* How to back it, under GROW. Medium ones are here to be looked at. */
+static struct hl_learn_choice choose(struct hl_span *span, size_t bytes)
+{
+	struct hl_learn_choice choice = {HL_LEARN_POPULATE, .wished = true};
+	struct hl_arena *arena = span->arena;
+	struct hl_want want;
+	bool probe;
+
+	if (arena->own)
+		return choice;
+	span->learn_kind = (uint8_t)hl_learn_kind(bytes);
+	if (bytes < HL_LARGE_MIN)
+		return (struct hl_learn_choice){
+			.backing = HL_LEARN_SPARSE, .tell = true};
+	probe = hl_probe_is_due(arena, span->learn_kind);
+	hl_arena_want(arena, &want);
+	choice = hl_learn_choose(bytes, want.page_bytes);
+	if (choice.backing == HL_LEARN_LAZY && choice.tell && probe)
+		choice.backing = HL_LEARN_PROBE;
+	return choice;
+}
+
 static bool wants_straddle(size_t bytes, size_t align)
 {
 	return bytes < HL_STRADDLE_MAX && align <= HL_UNIT_BYTES;
@@ -168,8 +212,7 @@ static bool wants_straddle(size_t bytes, size_t align)
 struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 {
 	bool straddle = wants_straddle(bytes, align);
-	struct hl_learn_choice choice = {HL_LEARN_POPULATE, .wished = true};
-	struct hl_want want;
+	struct hl_learn_choice choice;
 	struct hl_span *span;
 	int rc;
 
@@ -178,20 +221,20 @@ struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 	if (span == NULL)
 		return NULL;
 	hl_lock_acquire(&arena->grow_lock);
-	if (!arena->own) {
-		hl_arena_want(arena, &want);
-		choice = hl_learn_choose(bytes, want.page_bytes);
-	}
+	choice = choose(span, bytes);
 	span->wished = choice.wished;
 	span->populated = choice.backing == HL_LEARN_POPULATE;
 	rc = straddle
 		     ? hl_straddle_home_take(span, bytes, align, choice.backing)
 		     : take_units(span, bytes, align, choice.backing);
+	if (rc == 0 && choice.tell)
+		hl_probe_begin(span);
 	hl_lock_release(&arena->grow_lock);
 	if (rc < 0) {
 		hl_span_drop(span);
 		return NULL;
 	}
+	hl_learn_count(span->learn_kind, 1);
 	span->learned = span->zero && choice.tell;
 	hl_count_max(&hl_counts()->largest_block_bytes, bytes);
 	hl_large_count(1, (int64_t)hl_large_usable(span));
@@ -207,9 +250,12 @@ void hl_large_free(struct hl_span *span)
 	hl_heap_sample_before_free(hl_large_usable(span));
 	hl_large_count(-1, -(int64_t)hl_large_usable(span));
 	if (span->learned)
-		hl_learn_tell((void *)span->start, hl_large_usable(span));
+		hl_learn_tell(span->learn_kind, (void *)span->start,
+			hl_large_usable(span));
+	hl_learn_count(span->learn_kind, -1);
 	hl_pagemap_set(span->start, 1, NULL);
 	hl_lock_acquire(&arena->grow_lock);
+	hl_probe_end(span);
 	if (span->kind == HL_SPAN_STRADDLE)
 		hl_straddle_home_give(span);
 	else
@@ -238,6 +284,8 @@ bool hl_large_resize(struct hl_span *span, size_t bytes)
 	if (bytes <= usable && usable - bytes < HL_UNIT_BYTES / 8)
 		return true;
 	hl_lock_acquire(&arena->grow_lock);
+	if (bytes < usable)
+		hl_probe_end(span);
 	if (span->kind == HL_SPAN_STRADDLE)
 		ok = hl_straddle_home_resize(span, bytes);
 	else if (bytes <= usable)
@@ -263,6 +311,7 @@ struct hl_span *hl_large_move(struct hl_span *old, size_t bytes)
 	if (span == NULL)
 		return NULL;
 	hl_lock_acquire(&arena->grow_lock);
+	hl_probe_end(old);
 	rc = hl_space_take(old->large.stretch->space, n, 1,
 		&span->large.stretch, &span->large.first);
 	if (rc < 0)
@@ -282,6 +331,7 @@ struct hl_span *hl_large_move(struct hl_span *old, size_t bytes)
 	span->start =
 		span->large.stretch->base + span->large.first * HL_UNIT_BYTES;
 	span->learned = old->learned;
+	span->learn_kind = old->learn_kind;
 	hl_pagemap_set(old->start, 1, NULL);
 	hl_pagemap_set(span->start, 1, span);
 	hl_space_give(old->large.stretch, old->large.first, had);
@@ -322,8 +372,10 @@ void hl_large_clear(struct hl_span *span, size_t bytes)
 
 bool hl_large_decay(struct hl_arena *arena, uint64_t now_ms, bool all)
 {
-	bool any = hl_straddle_home_decay(
-		&arena->pool_straddle, arena, now_ms, all);
+	bool any;
+
+	hl_probe_tick(arena);
+	any = hl_straddle_home_decay(&arena->pool_straddle, arena, now_ms, all);
 
 	any |= hl_straddle_home_decay(
 		&arena->lazy_straddle, arena, now_ms, all);

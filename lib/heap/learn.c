@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Density is judged by content: a page counts as written if any word of it is
- * not zero. Residency cannot tell, since one byte written makes all of a THP
- * resident; and this is how the kernel's own THP shrinker judges.
+ * Density of THPs is judged by content: a page counts as written if any word
+ * of it is not zero. Residency cannot tell, since one byte written makes all of
+ * a THP resident; and this is how the kernel's own THP shrinker judges.
  */
 #include "heap/learn.h"
 
@@ -13,13 +13,13 @@
 
 #include <stdatomic.h>
 
-#define BUCKETS	      48u
 #define SAMPLES	      24u
 #define ALWAYS_FIRST  4u  /* look at that many of a kind, */
 #define THEN_EVERY    16u /* then at one in so many */
 #define RELEARN_EVERY 32u /* a dense kind is lazy once in so many */
 #define DENSE	      90u /* percent */
 #define SPARSE	      15u
+#define LIVE_SPARSE   50u
 #define AUTO_MAX      (64 * HL_MIB)
 
 static struct bucket {
@@ -27,11 +27,31 @@ static struct bucket {
 	_Atomic uint32_t looked;  /* of these, looked at */
 	_Atomic uint32_t percent; /* written, a running mean */
 	_Atomic uint32_t chosen;
-} buckets[BUCKETS];
+	_Atomic uint32_t live;	  /* blocks */
+	_Atomic uint32_t filled;  /* at most so many were live and one full */
+	_Atomic uint32_t seen;	  /* live blocks that were looked at */
+	_Atomic uint32_t touched; /* percent of these, recent ones mostly */
+} buckets[HL_LEARN_KINDS];
 
-static struct bucket *bucket_of(size_t bytes)
+unsigned hl_learn_kind(size_t bytes)
 {
-	return &buckets[HL_MIN(hl_log2(bytes), BUCKETS - 1)];
+	return HL_MIN(hl_log2(bytes), HL_LEARN_KINDS - 1);
+}
+
+void hl_learn_count(unsigned kind, int change)
+{
+	atomic_fetch_add_explicit(
+		&buckets[kind].live, (uint32_t)change, memory_order_relaxed);
+}
+
+static uint32_t get(_Atomic uint32_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set(_Atomic uint32_t *value, uint32_t to)
+{
+	atomic_store_explicit(value, to, memory_order_relaxed);
 }
 
 /* A part of a page may be missing: that then stands on other memory. */
@@ -66,16 +86,29 @@ static struct hl_learn_choice wish(
 	return otherwise;
 }
 
+/*
+ * One more than the program is known to fill. Some growth is followed; the rest
+ * is lazy at first, unless that would mean base pages.
+ */
+static bool is_unheard_of(struct bucket *b)
+{
+	uint32_t filled = get(&b->filled);
+
+	return hl_supply_thp() && get(&b->live) > filled + filled / 8;
+}
+
 static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
 {
 	struct hl_learn_choice choice = {HL_LEARN_LAZY, .tell = true};
-	struct bucket *b = bucket_of(bytes);
-	uint32_t looked =
-		atomic_load_explicit(&b->looked, memory_order_relaxed);
-	uint32_t percent =
-		atomic_load_explicit(&b->percent, memory_order_relaxed);
+	unsigned kind = hl_learn_kind(bytes);
+	struct bucket *b = &buckets[kind];
+	uint32_t percent = get(&b->percent);
 
-	if (looked < 2) {
+	if (hl_learn_is_sparse(kind)) {
+		choice.backing = HL_LEARN_SPARSE;
+		return choice;
+	}
+	if (get(&b->looked) < 2) {
 		/* Without THP only populating gives huge pages at all. */
 		if (!hl_supply_thp() && page_bytes != 0 && bytes <= AUTO_MAX)
 			return wish(pool_is_ample(bytes, page_bytes), in_vain);
@@ -83,7 +116,7 @@ static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)
 	}
 	if (percent <= SPARSE)
 		choice.backing = HL_LEARN_SPARSE;
-	if (percent < DENSE || page_bytes == 0)
+	if (percent < DENSE || page_bytes == 0 || is_unheard_of(b))
 		return choice;
 	if (atomic_fetch_add_explicit(&b->chosen, 1, memory_order_relaxed) %
 			RELEARN_EVERY ==
@@ -124,6 +157,16 @@ static bool is_written(const void *page, size_t bytes)
 	return false;
 }
 
+/* One byte written makes all of a THP resident, but not so of base pages. */
+static bool is_exact(const void *page)
+{
+	const struct hl_area *area = hl_area_find(page);
+
+	return area != NULL &&
+	       hl_area_kind(area, ((uintptr_t)page - hl_area_base(area)) >>
+					  HL_UNIT_SHIFT) == HL_BACKING_BASE;
+}
+
 static unsigned written_percent(const void *block, size_t bytes)
 {
 	size_t page = hl_base_page_bytes();
@@ -137,25 +180,45 @@ static unsigned written_percent(const void *block, size_t bytes)
 
 		/* Not resident: reading it would make it so. */
 		if (hl_os->mincore(p, page, &resident) == 0 && (resident & 1) &&
-			is_written(p, page))
+			(is_exact(p) || is_written(p, page)))
 			written++;
 	}
 	return n == 0 ? 0 : written * 100 / n;
 }
 
-void hl_learn_tell(const void *block, size_t bytes)
+void hl_learn_live(unsigned kind, unsigned percent)
 {
-	struct bucket *b = bucket_of(bytes);
+	struct bucket *b = &buckets[kind];
+
+	if (get(&b->seen) > 0)
+		percent = (get(&b->touched) + percent) / 2;
+	set(&b->touched, percent);
+	set(&b->seen, 1);
+}
+
+bool hl_learn_is_sparse(unsigned kind)
+{
+	struct bucket *b = &buckets[kind];
+
+	return get(&b->seen) > 0 && get(&b->touched) < LIVE_SPARSE;
+}
+
+void hl_learn_tell(unsigned kind, const void *block, size_t bytes)
+{
+	struct bucket *b = &buckets[kind];
 	uint32_t told =
 		atomic_fetch_add_explicit(&b->told, 1, memory_order_relaxed);
-	uint32_t percent, now, looked;
+	uint32_t now, looked, live = get(&b->live);
 
 	if (told >= ALWAYS_FIRST && told % THEN_EVERY != 0)
 		return;
 	now = written_percent(block, bytes);
-	looked = atomic_load_explicit(&b->looked, memory_order_relaxed);
-	percent = atomic_load_explicit(&b->percent, memory_order_relaxed);
-	percent = looked == 0 ? now : (percent * 3 + now) / 4;
-	atomic_store_explicit(&b->percent, percent, memory_order_relaxed);
-	atomic_store_explicit(&b->looked, looked + 1, memory_order_relaxed);
+	looked = get(&b->looked);
+	set(&b->percent, looked == 0 ? now : (get(&b->percent) * 3 + now) / 4);
+	set(&b->looked, looked + 1);
+	if (now >= DENSE && live > get(&b->filled))
+		set(&b->filled, live);
+	/* How it ended is more than how it was on the way. */
+	if (get(&b->seen) > 0)
+		hl_learn_live(kind, now);
 }

@@ -2,10 +2,15 @@
 /*
  * How to back a block of 256 KiB and more. A populated block is fast and
  * stands on pool pages, but is resident whether touched or not; a lazy one
- * costs what the program touches. So the first of a kind (a power of two of
- * sizes) is lazy on THP; when blocks come back we look how much of them was
- * written, and back the next ones accordingly. HUGETLB_MORECORE_POPULATE
- * overrides.
+ * costs what the program touches, in whole THPs, or in base pages where that
+ * much would be wasted. So the first of a kind (a power of two of sizes) is
+ * lazy on THP; blocks that come back tell how much of them was written, some
+ * that live how much of them is touched (heap/probe.h), and the next ones are
+ * backed accordingly. HUGETLB_MORECORE_POPULATE overrides.
+ *
+ * What is populated without having been asked is no more than the program has
+ * filled before: as many blocks of the kind as were live when one came back
+ * full.
  *
  * Lock-free: a lost update of a score costs nothing but a guess.
  *
@@ -18,8 +23,12 @@
 
 #include "base/base.h"
 
+#define HL_LEARN_KINDS 48u
+#define HL_LEARN_NONE  0u /* of no kind: the blocks of first-class heaps */
+
 enum hl_learn_backing {
 	HL_LEARN_LAZY,	   /* THP where touched */
+	HL_LEARN_PROBE,	   /* the same, but begins with base pages */
 	HL_LEARN_SPARSE,   /* base pages where touched */
 	HL_LEARN_POPULATE, /* huge pages at once */
 };
@@ -30,7 +39,15 @@ struct hl_learn_choice {
 	bool tell;   /* hl_learn_tell() shall hear of it */
 };
 
-/* page_bytes: the hugetlb page that would be asked for, 0: none. */
+/* Never HL_LEARN_NONE for a large block. */
+unsigned hl_learn_kind(size_t bytes);
+/* Blocks of that kind that are live: every one is counted while it is. */
+void hl_learn_count(unsigned kind, int change);
+
+/*
+ * page_bytes: the hugetlb page that would be asked for, 0: none. Never PROBE:
+ * what is LAZY and shall be told of may become it.
+ */
 struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes);
 
 /*
@@ -38,6 +55,11 @@ struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes);
  * Only reads what is resident; a system call per page looked at, and not for
  * every block.
  */
-void hl_learn_tell(const void *block, size_t bytes);
+void hl_learn_tell(unsigned kind, const void *block, size_t bytes);
+
+/* So much of a live block is touched. What says that it will not remain so is
+ * the next one. */
+void hl_learn_live(unsigned kind, unsigned percent);
+bool hl_learn_is_sparse(unsigned kind);
 
 #endif

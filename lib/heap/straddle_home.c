@@ -162,6 +162,30 @@ static void set_idle(struct hl_arena *arena, struct hl_tract_home *t,
 		t->idle_ms[from] = now;
 }
 
+/*
+ * Units are shared: only those that this block is the first in are as it wants.
+ * Of a probe the last one is on base pages: the next block begins there.
+ */
+static int commit_as(const struct hl_span *span, struct hl_tract_home *t,
+	const struct hl_straddle_run *run, enum hl_learn_backing backing)
+{
+	uint32_t from = run->from_unit, to = run->to_unit, base = to;
+	struct hl_want want;
+	int rc = 0;
+
+	want_for(span, span->populated, &want);
+	if (backing == HL_LEARN_SPARSE)
+		base = from;
+	else if (backing == HL_LEARN_PROBE && to > from)
+		base = to - 1;
+	if (base > from)
+		rc = commit_units(span, t, from, base, &want);
+	if (rc < 0 || base == to)
+		return rc;
+	want.thp = false;
+	return commit_units(span, t, base, to, &want);
+}
+
 int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	enum hl_learn_backing backing)
 {
@@ -171,22 +195,17 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	uint32_t slots = slots_for(bytes + extra);
 	struct hl_straddle_run run;
 	struct hl_tract_home *t;
-	struct hl_want want;
 	int rc;
 
 	HL_REQUIRES(&arena->grow_lock);
-	want_for(span, span->populated, &want);
 	while (home->tracts.next == NULL ||
 		!hl_straddle_take(&home->straddle, slots, &run)) {
 		rc = add_tract(home, span, slots);
 		if (rc < 0)
 			return rc;
 	}
-	/* Units are shared: only one that is all this block's is sparse. */
-	if (backing == HL_LEARN_SPARSE)
-		want.thp = false;
 	t = hl_container_of(run.tract, struct hl_tract_home, tract);
-	rc = commit_units(span, t, run.from_unit, run.to_unit, &want);
+	rc = commit_as(span, t, &run, backing);
 	if (rc < 0) {
 		hl_straddle_give(
 			&home->straddle, run.tract, run.slot, slots, &run);

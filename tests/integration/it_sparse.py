@@ -3,7 +3,8 @@
 """
 Sparse memory stays lazy: 1 TiB is granted or refused as plain glibc does under
 each overcommit mode; 1,000 scattered bytes take at most 1,000 huge
-pages; numpy.zeros of 20 GB takes memory only where it is written.
+pages; numpy.zeros of 20 GB takes memory only where it is written; of many blocks that
+a program hardly touches little is on huge pages, of those it fills nearly all.
 """
 import os
 import subprocess
@@ -90,6 +91,47 @@ def scattered(check, m, call, pages):
     m.tell('done', process.pid)
 
 
+def live(m, ours, bytes_, count, written, before):
+    """A sample of the program with its blocks, and its peak."""
+    process = start([PROGRAM, 'live', *map(str, (bytes_, count, written, before))],
+                    ours)
+    m.tell('group', process.pid)
+    word = process.stdout.readline().strip()
+    s = smaps.sample(process.pid) if word == 'touched' else None
+    with open(f'/proc/{process.pid}/status', encoding='ascii') as f:
+        peak = [int(l.split()[1]) << 10 for l in f if l.startswith('VmHWM')]
+    process.communicate('\n')
+    m.tell('done', process.pid)
+    return s, peak, process.returncode
+
+
+def live_blocks(check, m, pages):
+    """Huge pages are not bought with untouched memory, and not withheld either."""
+    m.pool.resize(pages)
+    sparse = [(bytes_, count, 1, before) for bytes_, count, before in (
+        (40000, 2000, 0), (100000, 1000, 0), (300000, 500, 0), (1 << 20, 300, 0),
+        (5 << 20, 60, 0), (20 << 20, 20, 0), (1 << 20, 500, 50),
+        (16000000, 60, 20))]
+    dense = [(bytes_, count, bytes_, 0) for bytes_, count in (
+        (100000, 1500), (300000, 500), (1 << 20, 200), (5 << 20, 40), (20 << 20, 8))]
+    for case in sparse + dense:
+        what = f'{case[1]} blocks of {case[0]}, {case[2]} written, ' \
+               f'{case[3]} before, pool of {pages}'
+        plain, peak, status = live(m, False, *case)
+        ours, _, our_status = live(m, True, *case)
+        if not check.that(status == our_status == 0 and plain and ours,
+                          f'{what}: status {status}, ours {our_status}'):
+            continue
+        most = 1.15 * peak[0] + 4 * h.MB
+        print(f'  {what}: {ours.huge >> 20} MiB of {ours.anon >> 20} huge, '
+              f'plain {plain.anon >> 20}, peak {peak[0] >> 20}')
+        check.that(ours.huge <= most,
+                   f'{what}: {ours.huge >> 20} MiB huge, at most {int(most) >> 20}')
+        if case in dense:
+            check.that(ours.huge >= 0.95 * ours.heap,
+                       f'{what}: {ours.huge >> 20} of {ours.heap >> 20} MiB huge')
+
+
 def numpy_zeros(check, m, pages):
     m.pool.resize(pages)
     outputs = []
@@ -126,6 +168,8 @@ def main():
             scattered(check, m, call, 64)
         scattered(check, m, 'malloc', 0)
         m.overcommit(m.state.files[f'{machine.VM}/overcommit_memory'])
+        live_blocks(check, m, 0)
+        live_blocks(check, m, 512)
         has_numpy = subprocess.run([h.PYTHON, '-c', 'import numpy'], check=False,
                                    stderr=subprocess.DEVNULL).returncode == 0
         many = 4096

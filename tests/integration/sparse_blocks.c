@@ -7,6 +7,8 @@
  * say sparse_blocks touch CALL BYTES N  N scattered bytes of one block; then
  * waits for a line on stdin, so that its memory can be looked at, checks the
  * bytes and frees
+ *   sparse_blocks live BYTES N WRITTEN BEFORE  first BEFORE blocks are made,
+ * written and freed; then N, one after the other, WRITTEN bytes of each; waits
  */
 #include <errno.h>
 #include <malloc.h>
@@ -90,6 +92,35 @@ static int touch(const char *call, size_t bytes, size_t n)
 	return getchar() == EOF ? 2 : 0;
 }
 
+static int live(size_t bytes, size_t n, size_t written, size_t before)
+{
+	char **block = calloc(n + before, sizeof(*block));
+
+	for (size_t i = 0; i < before; i++) {
+		block[i] = malloc(bytes);
+		memset(block[i], 1, bytes);
+	}
+	for (size_t i = 0; i < before; i++)
+		free(block[i]);
+	for (size_t i = 0; i < n; i++) {
+		block[i] = malloc(bytes);
+		memset(block[i], (int)i, written);
+	}
+	printf("touched\n");
+	fflush(stdout);
+	if (getchar() == EOF)
+		return 2;
+	for (size_t i = 0; i < n; i++) {
+		if (block[i][written - 1] != (char)i) {
+			printf("block %zu lost\n", i);
+			return 1;
+		}
+		free(block[i]);
+	}
+	free(block);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "answer") == 0)
@@ -97,5 +128,9 @@ int main(int argc, char **argv)
 	if (argc == 5 && strcmp(argv[1], "touch") == 0)
 		return touch(argv[2], strtoull(argv[3], NULL, 0),
 			strtoull(argv[4], NULL, 0));
+	if (argc == 6 && strcmp(argv[1], "live") == 0)
+		return live(strtoull(argv[2], NULL, 0),
+			strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
+			strtoull(argv[5], NULL, 0));
 	return 2;
 }
