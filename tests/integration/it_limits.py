@@ -8,14 +8,18 @@ For each program the smallest limit is found under which the plain run still doe
 work; ours must do it from there on upwards. The preload object itself, like any library,
 takes address space: that much (SLACK_KIB) is granted on top of the smallest limit.
 """
+import contextlib
 import hashlib
 import os
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 
 import harness as h
 import machine
+from redis_server import Redis
 
 SLACK_KIB = 2048
 # How exactly the smallest limit is sought.
@@ -49,16 +53,64 @@ class Sqlite(h.Workload):
             f.write(text)
 
 
+class Git(h.Workload):
+    def prepare(self, where):
+        """Fifty commits of one file that grows."""
+        subprocess.run(['git', 'init', '-q', '-b', 'trunk', '--bare', 'origin.git'],
+                       cwd=where, check=True)
+        rng, lines = random.Random(5), []
+        with subprocess.Popen(['git', 'fast-import', '--quiet', '--depth=0'],
+                              cwd=f'{where}/origin.git', stdin=subprocess.PIPE) as p:
+            for commit in range(50):
+                lines += [b'%x' % rng.getrandbits(256) for _ in range(1000)]
+                data = b'\n'.join(lines)
+                p.stdin.write(b'commit refs/heads/trunk\n'
+                              b'committer A <a@example.org> %d +0000\ndata 6\ncommit\n'
+                              b'M 100644 inline file\ndata %d\n%s\n'
+                              % (1600000000 + commit, len(data), data))
+        assert p.returncode == 0
+
+    def reset(self, where):
+        shutil.rmtree(f'{where}/repo.git', ignore_errors=True)
+        shutil.copytree(f'{where}/origin.git', f'{where}/repo.git')
+
+
+class Made(h.Workload):
+    """Whose result is a file, `made`."""
+    def prepare(self, where):
+        with open(f'{where}/input', 'wb') as f:
+            rng = random.Random(11)
+            f.write(rng.randbytes(3 << 20) + b'%x' % rng.getrandbits(99) * (1 << 18))
+
+    def reset(self, where):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f'{where}/made')
+
+    def result(self, where):
+        with open(f'{where}/made', 'rb') as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
+
 def workloads():
     yield h.Workload('python', [h.PYTHON, f'{h.HERE}/loads/objects.py', '16'],
                      env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=30)
     yield h.Workload('python-threads', [h.PYTHON, f'{h.HERE}/loads/objects.py', 'threads', '6'],
-                     env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=30)
+                     env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'},
+                     timeout=8)
     yield h.Workload('perl', ['perl', f'{h.HERE}/loads/tables.pl', '10000'], timeout=30,
                      env={'PERL_HASH_SEED': '0', 'PERL_PERTURB_KEYS': '0'})
     yield Sqlite('sqlite', ['sqlite3', '-batch', ':memory:'], timeout=30)
     yield Sort('sort', ['sort', '--parallel=2', '-S', '20M', 'input', '-o', 'output'],
                timeout=30)
+    yield Redis('redis', timeout=60)
+    yield Git('git', ['sh', '-ec', 'cd repo.git; git fsck --full; git repack -q -a -d -f '
+                      '--threads=2; git fsck --full --strict; git rev-parse trunk'],
+              env={'GIT_CONFIG_NOSYSTEM': '1', 'HOME': '/nonexistent'}, timeout=30)
+    yield h.Workload('node', ['node', f'{h.HERE}/loads/buffers.js', '10'], timeout=30)
+    yield Made('compiler', ['g++', '-O1', '-std=c++17', '-DSTAGES=1', '-c',
+                            f'{h.HERE}/loads/templates.cc', '-o', 'made'], timeout=60)
+    yield Made('xz', ['sh', '-ec', 'xz -T2 -1 -c input >packed; '
+                      'xz -T2 -d -c packed >made; cmp input made'], timeout=30)
     yield h.Workload('forkfull', [os.environ['HL_FORKFULL'], '24', '2'], timeout=30)
 
 
@@ -123,6 +175,7 @@ def main():
     wanted = sys.argv[1:]
     if not wanted and not os.environ.get('HL_PROGRAMS_FULL'):
         wanted = USUAL
+    Redis.keys, Redis.requests = 20000, 1000
     with machine.Machine() as m:
         m.thp('madvise')
         m.pool.resize(0)
