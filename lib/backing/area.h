@@ -123,10 +123,12 @@ void hl_area_release(struct hl_area *area, size_t from, size_t to);
 void hl_area_discard(void *addr, size_t bytes);
 
 /*
- * BASE units become LAZY: what comes to be touched is a THP, what is mostly
- * touched is joined at once, if the kernel can. Others stay as they are.
+ * BASE units become LAZY. One that has `least` bytes resident is joined at
+ * once, if the kernel can; in others what is touched from now on is a THP as
+ * far as nothing is there. Other kinds stay as they are.
  */
-void hl_area_promote(struct hl_area *area, size_t from, size_t to);
+void hl_area_promote(
+	struct hl_area *area, size_t from, size_t to, size_t least);
 
 /*
  * Moves the committed units [from, to) of src to the same number of NONE units

@@ -71,9 +71,9 @@ int hl_commit_ordinary(struct hl_area *area, size_t from, size_t to,
 	return 0;
 }
 
-void hl_area_promote(struct hl_area *area, size_t from, size_t to)
+void hl_area_promote(struct hl_area *area, size_t from, size_t to, size_t least)
 {
-	size_t half = HL_UNIT_BYTES / hl_base_page_bytes() / 2;
+	size_t pages = HL_MAX(least / hl_base_page_bytes(), (size_t)1);
 
 	if (!hl_supply_thp())
 		return;
@@ -87,7 +87,7 @@ void hl_area_promote(struct hl_area *area, size_t from, size_t to)
 			continue;
 		(void)atomic_compare_exchange_strong(
 			hl_unit_word(area, u), &word, HL_BACKING_LAZY);
-		if (hl_resident_pages(addr, HL_UNIT_BYTES) >= half)
+		if (hl_resident_pages(addr, HL_UNIT_BYTES) >= pages)
 			(void)hl_os->madvise(
 				addr, HL_UNIT_BYTES, MADV_COLLAPSE);
 	}

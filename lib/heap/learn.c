@@ -86,15 +86,10 @@ static struct hl_learn_choice wish(
 	return otherwise;
 }
 
-/*
- * One more than the program is known to fill. Some growth is followed; the rest
- * is lazy at first, unless that would mean base pages.
- */
+/* One more than the program is known to fill; lazy does not mean base pages. */
 static bool is_unheard_of(struct bucket *b)
 {
-	uint32_t filled = get(&b->filled);
-
-	return hl_supply_thp() && get(&b->live) > filled + filled / 8;
+	return hl_supply_thp() && get(&b->live) >= get(&b->filled);
 }
 
 static struct hl_learn_choice choose_auto(size_t bytes, size_t page_bytes)

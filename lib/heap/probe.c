@@ -68,14 +68,16 @@ static unsigned touched(const struct hl_probe *p)
 	return HL_MAX((unsigned)(resident * 100 / bytes), 1u);
 }
 
-/* Of its units, which may be shared. One with little in it stays as it is. */
+/* Its units, which are shared. For a medium block alone none is joined. */
 static void promote(const struct hl_probe *p)
 {
 	struct hl_area *area = hl_area_find((void *)p->from);
 	uintptr_t base = hl_area_base(area);
 
 	hl_area_promote(area, (p->from - base) >> HL_UNIT_SHIFT,
-		((p->to - 1 - base) >> HL_UNIT_SHIFT) + 1);
+		((p->to - 1 - base) >> HL_UNIT_SHIFT) + 1,
+		hl_large_usable(p->span) < HL_LARGE_MIN ? HL_UNIT_BYTES / 2
+							: 1);
 }
 
 static void settle_dense(struct hl_probe *p, unsigned kind, unsigned percent)
@@ -178,11 +180,9 @@ void hl_probe_end(struct hl_span *span)
 	if (p->span != span)
 		return;
 	look(p, span->learn_kind);
-	if (p->span == NULL)
-		return;
-	p->span = NULL;
-	if (!hl_learn_is_sparse(span->learn_kind))
+	if (p->span != NULL && !hl_learn_is_sparse(span->learn_kind))
 		promote(p);
+	p->span = NULL;
 }
 
 void hl_probe_tick(struct hl_arena *arena)

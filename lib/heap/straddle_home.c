@@ -162,28 +162,37 @@ static void set_idle(struct hl_arena *arena, struct hl_tract_home *t,
 		t->idle_ms[from] = now;
 }
 
-/*
- * Units are shared: only those that this block is the first in are as it wants.
- * Of a probe the last one is on base pages: the next block begins there.
+/* A probe has them where it begins, and where the next block will. */
+static bool wants_base(const struct hl_straddle_run *run, uint32_t unit,
+	enum hl_learn_backing backing)
+{
+	if (backing == HL_LEARN_PROBE)
+		return unit == run->slot / HL_UNIT_SLOTS ||
+		       unit == run->to_unit - 1;
+	return backing == HL_LEARN_SPARSE;
+}
+
+/* Units are shared: only those that this block is the first in are as it wants.
  */
 static int commit_as(const struct hl_span *span, struct hl_tract_home *t,
 	const struct hl_straddle_run *run, enum hl_learn_backing backing)
 {
-	uint32_t from = run->from_unit, to = run->to_unit, base = to;
-	struct hl_want want;
+	struct hl_want want, base;
+	uint32_t at, end;
 	int rc = 0;
 
 	want_for(span, span->populated, &want);
-	if (backing == HL_LEARN_SPARSE)
-		base = from;
-	else if (backing == HL_LEARN_PROBE && to > from)
-		base = to - 1;
-	if (base > from)
-		rc = commit_units(span, t, from, base, &want);
-	if (rc < 0 || base == to)
-		return rc;
-	want.thp = false;
-	return commit_units(span, t, base, to, &want);
+	base = want;
+	base.thp = false;
+	for (at = run->from_unit; rc == 0 && at < run->to_unit; at = end) {
+		bool small = wants_base(run, at, backing);
+
+		for (end = at + 1; end < run->to_unit; end++)
+			if (wants_base(run, end, backing) != small)
+				break;
+		rc = commit_units(span, t, at, end, small ? &base : &want);
+	}
+	return rc;
 }
 
 int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
