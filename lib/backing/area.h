@@ -122,9 +122,17 @@ void hl_area_release(struct hl_area *area, size_t from, size_t to);
  */
 void hl_area_discard(void *addr, size_t bytes);
 
+/* On base pages since that was asked for, or there was nothing else; not what a
+ * page of the pool was converted to. */
+bool hl_area_is_base(const struct hl_area *area, size_t unit);
+
+/* A LAZY unit of which nothing is resident goes to base pages. Others stay. */
+void hl_area_demote(struct hl_area *area, size_t unit);
+
 /*
- * BASE units become LAZY. One that has `least` bytes resident is joined at
- * once, if the kernel can; in others what is touched from now on is a THP as
+ * Units that are on base pages become LAZY (backing/collapse.c). One that has
+ * `least` bytes resident is joined at once, if the kernel can and no other
+ * process has a part of it; in others what is touched from now on is a THP as
  * far as nothing is there. Other kinds stay as they are.
  */
 void hl_area_promote(
@@ -241,10 +249,13 @@ void hl_area_convert_range(const void *from, size_t bytes);
 /* This process has one thread, for certain. */
 bool hl_is_single_threaded(void);
 
-/* ---- joining what a fork split (backing/collapse.c) ---- */
+/* ---- joining base pages (backing/collapse.c) ---- */
 
-/* Now and then, with no lock held: makes THPs whole again that a fork has
- * split, as far as the time since the last call allows. */
+/* Units were committed on base pages that may come to be filled. */
+void hl_collapse_expect_base(void);
+/* Now and then, with no lock held: joins THPs that a fork has split, and what
+ * has been filled of base units, as far as the time since the last call allows.
+ */
 void hl_collapse_tick(uint64_t now_ms);
 
 /* ---- healing (backing/heal.c) ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * After a fork transparent huge pages become whole again.
+ * Base pages are joined to transparent huge pages: after a fork, and where a
+ * unit was on base pages for fear that little of it would be used.
  *
  * The first write to a shared THP, by parent or child, makes the kernel split
  * its mapping and copy one base page; nothing joins the unit again but
@@ -11,6 +12,9 @@
  * unit is whole. A unit that is still shared in part is left alone: joining it
  * would double what the other process has.
  *
+ * Units on base pages (BASE: sparse blocks, probes of the heap, what there was
+ * no THP for) are joined once most of their pages are present.
+ *
  * Callers: the heap's slow paths, with no lock held; one thread at a time works
  * here, the others pass by. A unit may be released or committed meanwhile: the
  * kernel refuses what is not mapped, and what is else joined is memory that was
@@ -19,6 +23,7 @@
 #include "backing/area_internal.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -32,35 +37,58 @@
 #define LOOK_SHARE 50u
 #define JOIN_SHARE 8u
 #define ROUND_US   2000u
-/* Between passes, while another process shares memory with this one. */
+/* Percent of a unit on base pages that must be there. More than half: the first
+ * runs of a heap fill half of one, and a small program takes no huge page. */
+#define FILLED 60u
+/* Between passes, while another process shares memory with this one, or units
+ * on base pages are not filled. */
 #define PASS_MIN_MS 250u
 #define PASS_MAX_MS 8000u
 
-enum state {
-	SHARED,
-	PARTIAL,
-	OWN
-};
+/* What passes look at, bits. */
+#define SPLIT 1u /* a fork may have split something */
+#define BASE  2u /* there are units on base pages */
 
-static _Atomic bool expected; /* a fork may have split something */
-static _Atomic bool again;    /* the pass under way began before it */
+static _Atomic unsigned expected;
+static _Atomic unsigned again; /* the pass under way began before it */
+static _Atomic bool fresh;     /* base units, since the last pass */
+static _Atomic bool forked;
 static _Atomic bool working;
 static _Atomic uint64_t next_ms;
 
 /* Of the thread that works. */
 static struct {
-	const struct hl_area *area; /* where the pass is; NULL: at its start */
+	struct hl_area *area; /* where the pass is; NULL: at its start */
 	size_t unit;
-	bool any_shared;
+	unsigned left; /* what the next pass is for */
 	uint64_t rest_ms;
 } pass;
+
+static void expect(unsigned what)
+{
+	atomic_fetch_or_explicit(&again, what, memory_order_relaxed);
+	atomic_fetch_or_explicit(&expected, what, memory_order_relaxed);
+}
+
+/* Passes go on as long as there are any, but more and more seldom. */
+void hl_collapse_expect_base(void)
+{
+	uint64_t soon = hl_os->now_ms() + PASS_MIN_MS;
+
+	atomic_store_explicit(&fresh, true, memory_order_relaxed);
+	if (!(atomic_load_explicit(&expected, memory_order_relaxed) & BASE))
+		expect(BASE);
+	else if (atomic_load_explicit(&next_ms, memory_order_relaxed) <= soon)
+		return;
+	atomic_store_explicit(&next_ms, soon, memory_order_relaxed);
+}
 
 void hl_collapse_fork_parent(void)
 {
 	atomic_store_explicit(
 		&next_ms, hl_os->now_ms() + PASS_MIN_MS, memory_order_relaxed);
-	atomic_store_explicit(&again, true, memory_order_relaxed);
-	atomic_store_explicit(&expected, true, memory_order_relaxed);
+	atomic_store_explicit(&forked, true, memory_order_relaxed);
+	expect(SPLIT);
 }
 
 void hl_collapse_fork_child(void)
@@ -72,51 +100,149 @@ void hl_collapse_fork_child(void)
 
 /* ---- one unit ---- */
 
-static enum state look(char *addr)
+struct content {
+	size_t present; /* base pages */
+	bool shared;	/* another process has a part of it */
+};
+
+static bool look(char *addr, struct content *out)
 {
 	uint64_t entry[CHUNK];
 	size_t base = hl_base_page_bytes();
 	size_t pages = HL_UNIT_BYTES / base;
-	enum state state = OWN;
 
+	*out = (struct content){0};
 	for (size_t at = 0; at < pages; at += CHUNK) {
 		size_t n = HL_MIN(pages - at, (size_t)CHUNK);
 
 		if (hl_os->pagemap(addr + at * base, n, entry) < 0)
-			return PARTIAL;
+			return false;
 		for (size_t i = 0; i < n; i++) {
 			if (!(entry[i] & PRESENT))
-				return PARTIAL;
+				continue;
+			out->present++;
 			if (!(entry[i] & EXCLUSIVE))
-				state = SHARED;
+				out->shared = true;
 		}
 	}
-	return state;
+	return true;
 }
 
-/* False if there is no use in going on. *wait_us grows by what the time spent
- * here costs in waiting. */
-static bool join(char *addr, uint64_t *wait_us)
+/* False if there is no use in going on. */
+static bool collapse(char *addr)
 {
-	uint64_t start = hl_os->now_us(), middle;
-	enum state state = look(addr);
-	int rc;
+	int rc = hl_os->madvise(addr, HL_UNIT_BYTES, MADV_COLLAPSE);
 
-	middle = hl_os->now_us();
-	*wait_us += (middle - start) * LOOK_SHARE;
-	if (state == SHARED)
-		pass.any_shared = true;
-	if (state != OWN)
-		return true;
-	rc = hl_os->madvise(addr, HL_UNIT_BYTES, MADV_COLLAPSE);
-	*wait_us += (hl_os->now_us() - middle) * JOIN_SHARE;
 	/* EINVAL: an older kernel. ENOMEM: no huge page to be had. */
 	return rc != -EINVAL && rc != -ENOMEM;
 }
 
+/* The word first: who releases the unit meanwhile is not to be contradicted. */
+static bool turn(struct hl_area *area, size_t unit, enum hl_backing_kind from,
+	enum hl_backing_kind to)
+{
+	uint32_t word = from, back = to;
+
+	if (!atomic_compare_exchange_strong(
+		    hl_unit_word(area, unit), &word, to))
+		return false;
+	if (hl_os->madvise(hl_unit_addr(area, unit), HL_UNIT_BYTES,
+		    to == HL_BACKING_LAZY ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) ==
+		0)
+		return true;
+	(void)atomic_compare_exchange_strong(
+		hl_unit_word(area, unit), &back, from);
+	return false;
+}
+
+static bool advise(struct hl_area *area, size_t unit)
+{
+	return turn(area, unit, HL_BACKING_BASE, HL_BACKING_LAZY);
+}
+
+void hl_area_demote(struct hl_area *area, size_t unit)
+{
+	if (hl_unit_load(area, unit) == HL_BACKING_LAZY &&
+		hl_resident_pages(hl_unit_addr(area, unit), HL_UNIT_BYTES) == 0)
+		(void)turn(area, unit, HL_BACKING_LAZY, HL_BACKING_BASE);
+}
+
+bool hl_area_is_base(const struct hl_area *area, size_t unit)
+{
+	return hl_unit_load(area, unit) == HL_BACKING_BASE;
+}
+
+static bool is_shared(char *addr)
+{
+	struct content c;
+
+	return atomic_load_explicit(&forked, memory_order_relaxed) &&
+	       (!look(addr, &c) || c.shared);
+}
+
+void hl_area_promote(struct hl_area *area, size_t from, size_t to, size_t least)
+{
+	size_t pages = HL_MAX(least / hl_base_page_bytes(), (size_t)1);
+
+	if (!hl_supply_thp())
+		return;
+	for (size_t u = from; u < to; u++) {
+		char *addr = hl_unit_addr(area, u);
+		bool full;
+
+		if (!hl_area_is_base(area, u))
+			continue;
+		full = hl_resident_pages(addr, HL_UNIT_BYTES) >= pages;
+		if (advise(area, u) && full && !is_shared(addr) &&
+			!collapse(addr))
+			return;
+	}
+}
+
+/* *wait_us grows by what the time spent here costs in waiting. */
+static bool join(struct hl_area *area, size_t unit, uint64_t *wait_us)
+{
+	char *addr = hl_unit_addr(area, unit);
+	size_t pages = HL_UNIT_BYTES / hl_base_page_bytes();
+	bool base = hl_area_is_base(area, unit), ok = true;
+	uint64_t start = hl_os->now_us(), middle;
+	struct content c;
+
+	if (base)
+		c = (struct content){hl_resident_pages(addr, HL_UNIT_BYTES),
+			is_shared(addr)};
+	else if (!look(addr, &c))
+		c = (struct content){0};
+	middle = hl_os->now_us();
+	*wait_us += (middle - start) * LOOK_SHARE;
+	if (c.shared || base)
+		pass.left |= base ? BASE : SPLIT;
+	if (c.shared || c.present < (base ? pages * FILLED / 100 : pages))
+		return true;
+	if (!base || advise(area, unit))
+		ok = collapse(addr);
+	*wait_us += (hl_os->now_us() - middle) * JOIN_SHARE;
+	return ok;
+}
+
 /* ---- a pass over all units ---- */
 
-/* The next unit that might have been split; false at the end. */
+static bool is_looked_at(const struct hl_area *area, size_t unit)
+{
+	unsigned what = atomic_load_explicit(&expected, memory_order_relaxed);
+
+	switch (hl_area_kind(area, unit)) {
+	case HL_BACKING_THP:
+	case HL_BACKING_LAZY:
+		return what & SPLIT;
+	case HL_BACKING_BASE:
+		return (what & BASE) && hl_area_is_base(area, unit);
+	default:
+		return false;
+	}
+}
+
+/* The next unit that might be joined; false at the end. */
 static bool advance(void)
 {
 	if (pass.area == NULL)
@@ -124,32 +250,27 @@ static bool advance(void)
 	for (; pass.area != NULL; pass.area = hl_area_next(pass.area)) {
 		size_t units = hl_area_units(pass.area);
 
-		for (; pass.unit < units; pass.unit++) {
-			enum hl_backing_kind kind =
-				hl_area_kind(pass.area, pass.unit);
-
-			if (kind == HL_BACKING_THP || kind == HL_BACKING_LAZY)
+		for (; pass.unit < units; pass.unit++)
+			if (is_looked_at(pass.area, pass.unit))
 				return true;
-		}
 		pass.unit = 0;
 	}
 	return false;
 }
 
-static void stop(void)
+/* Nothing but `left`, and what was asked for meanwhile. */
+static void stop(unsigned left)
 {
-	/* Not what a fork has asked for meanwhile. */
-	if (!atomic_load_explicit(&again, memory_order_relaxed))
-		atomic_store_explicit(&expected, false, memory_order_relaxed);
+	left |= atomic_load_explicit(&again, memory_order_relaxed);
+	atomic_store_explicit(&expected, left, memory_order_relaxed);
 }
 
 static void end_pass(uint64_t now)
 {
-	if (!pass.any_shared) {
-		stop();
-		return;
-	}
-	pass.any_shared = false;
+	stop(pass.left);
+	pass.left = 0;
+	if (atomic_exchange_explicit(&fresh, false, memory_order_relaxed))
+		pass.rest_ms = PASS_MIN_MS;
 	atomic_store_explicit(
 		&next_ms, now + pass.rest_ms, memory_order_relaxed);
 	pass.rest_ms = HL_MIN(pass.rest_ms * 2, (uint64_t)PASS_MAX_MS);
@@ -159,14 +280,14 @@ static void work(uint64_t now)
 {
 	uint64_t start = hl_os->now_us(), wait_us = 0;
 
-	if (atomic_exchange_explicit(&again, false, memory_order_relaxed)) {
+	if (atomic_exchange_explicit(&again, 0, memory_order_relaxed) != 0) {
 		pass.area = NULL;
 		pass.unit = 0;
-		pass.any_shared = false;
+		pass.left = 0;
 		pass.rest_ms = PASS_MIN_MS;
 	}
 	if (!hl_supply_thp()) {
-		stop();
+		stop(0);
 		return;
 	}
 	do {
@@ -174,8 +295,8 @@ static void work(uint64_t now)
 			end_pass(now);
 			return;
 		}
-		if (!join(hl_unit_addr(pass.area, pass.unit), &wait_us)) {
-			stop();
+		if (!join(pass.area, pass.unit, &wait_us)) {
+			stop(0);
 			return;
 		}
 		pass.unit++;
@@ -188,7 +309,7 @@ void hl_collapse_tick(uint64_t now)
 {
 	bool free = false;
 
-	if (!atomic_load_explicit(&expected, memory_order_relaxed) ||
+	if (atomic_load_explicit(&expected, memory_order_relaxed) == 0 ||
 		now < atomic_load_explicit(&next_ms, memory_order_relaxed))
 		return;
 	if (!atomic_compare_exchange_strong_explicit(&working, &free, true,

@@ -18,10 +18,6 @@
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 int hl_map_none(void *addr, size_t bytes)
 {
 	void *p;
@@ -69,28 +65,6 @@ int hl_commit_ordinary(struct hl_area *area, size_t from, size_t to,
 		got->units[kind]++;
 	}
 	return 0;
-}
-
-void hl_area_promote(struct hl_area *area, size_t from, size_t to, size_t least)
-{
-	size_t pages = HL_MAX(least / hl_base_page_bytes(), (size_t)1);
-
-	if (!hl_supply_thp())
-		return;
-	for (size_t u = from; u < to; u++) {
-		char *addr = hl_unit_addr(area, u);
-		uint32_t word = HL_BACKING_BASE;
-
-		/* Not what a page of the pool became: that is accounted for. */
-		if (hl_unit_load(area, u) != word ||
-			hl_os->madvise(addr, HL_UNIT_BYTES, MADV_HUGEPAGE) < 0)
-			continue;
-		(void)atomic_compare_exchange_strong(
-			hl_unit_word(area, u), &word, HL_BACKING_LAZY);
-		if (hl_resident_pages(addr, HL_UNIT_BYTES) >= pages)
-			(void)hl_os->madvise(
-				addr, HL_UNIT_BYTES, MADV_COLLAPSE);
-	}
 }
 
 static int map(size_t bytes, int prot, void **out)

@@ -121,6 +121,8 @@ int hl_space_commit(struct hl_stretch *s, size_t first, size_t n,
 		rc = hl_area_commit(s->area, first, end, want, &got);
 		if (rc == 0 && want->page_bytes != 0)
 			hl_wished_mark(s, first, n);
+		if (rc == 0 && got.units[HL_BACKING_BASE] > 0)
+			hl_collapse_expect_base();
 		return rc;
 	}
 	for (size_t at = first; at < end; at = p.to) {

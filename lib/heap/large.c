@@ -53,7 +53,7 @@ static enum hl_learn_backing backing_of(const struct hl_span *span)
 static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	enum hl_learn_backing backing);
 
-/* The first unit on base pages. */
+/* The first unit is on base pages. */
 static int commit_probe(
 	struct hl_span *span, size_t from, size_t to, size_t bytes)
 {
@@ -77,7 +77,7 @@ static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	struct hl_want want;
 	int rc;
 
-	if (backing == HL_LEARN_PROBE)
+	if (backing == HL_LEARN_PROBE || backing == HL_LEARN_WARY)
 		return commit_probe(span, from, to, bytes);
 	if (backing == HL_LEARN_POPULATE) {
 		hl_arena_want(span->arena, &want);
@@ -183,24 +183,25 @@ static bool grow_units(struct hl_span *span, size_t bytes)
 /* ---- both ---- */
 
 /* How to back it, under GROW. Medium ones are here to be looked at. */
-static struct hl_learn_choice choose(struct hl_span *span, size_t bytes)
+static struct hl_learn_choice choose(
+	struct hl_span *span, size_t bytes, size_t align)
 {
 	struct hl_learn_choice choice = {HL_LEARN_POPULATE, .wished = true};
 	struct hl_arena *arena = span->arena;
 	struct hl_want want;
-	bool probe;
+	enum hl_learn_backing wants;
 
 	if (arena->own)
 		return choice;
 	span->learn_kind = (uint8_t)hl_learn_kind(bytes);
-	if (bytes < HL_LARGE_MIN)
+	if (bytes < HL_LARGE_MIN && align <= HL_UNIT_BYTES / 2)
 		return (struct hl_learn_choice){
 			.backing = HL_LEARN_SPARSE, .tell = true};
-	probe = hl_probe_is_due(arena, span->learn_kind);
+	wants = hl_probe_wants(arena, span->learn_kind);
 	hl_arena_want(arena, &want);
 	choice = hl_learn_choose(bytes, want.page_bytes);
-	if (choice.backing == HL_LEARN_LAZY && choice.tell && probe)
-		choice.backing = HL_LEARN_PROBE;
+	if (choice.backing == HL_LEARN_LAZY && choice.tell)
+		choice.backing = wants;
 	return choice;
 }
 
@@ -221,14 +222,14 @@ struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 	if (span == NULL)
 		return NULL;
 	hl_lock_acquire(&arena->grow_lock);
-	choice = choose(span, bytes);
+	choice = choose(span, bytes, align);
 	span->wished = choice.wished;
 	span->populated = choice.backing == HL_LEARN_POPULATE;
 	rc = straddle
 		     ? hl_straddle_home_take(span, bytes, align, choice.backing)
 		     : take_units(span, bytes, align, choice.backing);
 	if (rc == 0 && choice.tell)
-		hl_probe_begin(span);
+		hl_probe_begin(span, bytes);
 	hl_lock_release(&arena->grow_lock);
 	if (rc < 0) {
 		hl_span_drop(span);
@@ -271,6 +272,25 @@ size_t hl_large_usable(const struct hl_span *span)
 	return span->large.units * HL_UNIT_BYTES;
 }
 
+/* Bytes that a block may have more than it needs. */
+static size_t slack_of(size_t usable)
+{
+	return usable < HL_LARGE_MIN ? HL_SLOT_BYTES : HL_UNIT_BYTES / 8;
+}
+
+/* Under GROW: the block counts as what it is now. */
+static void rekind(struct hl_span *span, size_t bytes)
+{
+	unsigned kind = hl_learn_kind(bytes);
+
+	if (span->learn_kind == HL_LEARN_NONE || span->learn_kind == kind)
+		return;
+	hl_probe_end(span);
+	hl_learn_count(span->learn_kind, -1);
+	hl_learn_count(kind, 1);
+	span->learn_kind = (uint8_t)kind;
+}
+
 bool hl_large_resize(struct hl_span *span, size_t bytes)
 {
 	struct hl_arena *arena = span->arena;
@@ -278,10 +298,11 @@ bool hl_large_resize(struct hl_span *span, size_t bytes)
 	bool ok;
 
 	/* Half empty: a smaller place is better. */
-	if (bytes < HL_LARGE_MIN ||
+	if (bytes <= HL_SMALL_MAX ||
+		(bytes < HL_LARGE_MIN && usable >= HL_LARGE_MIN) ||
 		(span->kind == HL_SPAN_LARGE && bytes < HL_STRADDLE_MAX))
 		return false;
-	if (bytes <= usable && usable - bytes < HL_UNIT_BYTES / 8)
+	if (bytes <= usable && usable - bytes < slack_of(usable))
 		return true;
 	hl_lock_acquire(&arena->grow_lock);
 	if (bytes < usable)
@@ -292,6 +313,8 @@ bool hl_large_resize(struct hl_span *span, size_t bytes)
 		ok = shrink_units(span, bytes);
 	else
 		ok = grow_units(span, bytes);
+	if (ok)
+		rekind(span, bytes);
 	hl_lock_release(&arena->grow_lock);
 	return ok;
 }
@@ -332,6 +355,7 @@ struct hl_span *hl_large_move(struct hl_span *old, size_t bytes)
 		span->large.stretch->base + span->large.first * HL_UNIT_BYTES;
 	span->learned = old->learned;
 	span->learn_kind = old->learn_kind;
+	rekind(span, bytes);
 	hl_pagemap_set(old->start, 1, NULL);
 	hl_pagemap_set(span->start, 1, span);
 	hl_space_give(old->large.stretch, old->large.first, had);
@@ -372,10 +396,8 @@ void hl_large_clear(struct hl_span *span, size_t bytes)
 
 bool hl_large_decay(struct hl_arena *arena, uint64_t now_ms, bool all)
 {
-	bool any;
-
-	hl_probe_tick(arena);
-	any = hl_straddle_home_decay(&arena->pool_straddle, arena, now_ms, all);
+	bool any = hl_straddle_home_decay(
+		&arena->pool_straddle, arena, now_ms, all);
 
 	any |= hl_straddle_home_decay(
 		&arena->lazy_straddle, arena, now_ms, all);

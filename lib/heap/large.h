@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Blocks from 256 KiB on: in the straddle below 16 MiB, whole units of
- * their own from there. Backed lazily or at once, as heap/learn.h chooses.
+ * Blocks from 256 KiB on, and some medium ones: in the straddle below 16 MiB,
+ * whole units of their own from there. Backed lazily or at once, as
+ * heap/learn.h chooses.
  *
  * Everything here happens under GROW, frees included: blocks share units, so a
  * unit must be committed before the next one takes from it, and released before
@@ -12,7 +13,11 @@
 
 #include "heap/types.h"
 
-/* From an eighth of a unit on runs would leave more than 1/9 of it unused. */
+/*
+ * From an eighth of a unit on runs would leave more than 1/9 of it unused.
+ * Smaller blocks are here as well if they are used sparsely, or to see whether
+ * they are (heap/probe.h).
+ */
 #define HL_LARGE_MIN	(HL_UNIT_BYTES / 8)
 #define HL_STRADDLE_MAX (16 * HL_MIB)
 

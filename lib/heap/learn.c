@@ -12,6 +12,7 @@
 #include "system/sys.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define SAMPLES	      24u
 #define ALWAYS_FIRST  4u  /* look at that many of a kind, */
@@ -29,17 +30,19 @@ static struct bucket {
 	_Atomic uint32_t chosen;
 	_Atomic uint32_t live;	  /* blocks */
 	_Atomic uint32_t filled;  /* at most so many were live and one full */
-	_Atomic uint32_t seen;	  /* live blocks that were looked at */
-	_Atomic uint32_t touched; /* percent of these, recent ones mostly */
+	_Atomic bool seen;	  /* a live block was looked at: */
+	_Atomic uint32_t touched; /* percent of the last one */
 } buckets[HL_LEARN_KINDS];
 
 unsigned hl_learn_kind(size_t bytes)
 {
-	return HL_MIN(hl_log2(bytes), HL_LEARN_KINDS - 1);
+	return HL_MAX(HL_MIN(hl_log2(bytes), HL_LEARN_KINDS - 1), 1u);
 }
 
 void hl_learn_count(unsigned kind, int change)
 {
+	if (kind == HL_LEARN_NONE)
+		return;
 	atomic_fetch_add_explicit(
 		&buckets[kind].live, (uint32_t)change, memory_order_relaxed);
 }
@@ -158,8 +161,8 @@ static bool is_exact(const void *page)
 	const struct hl_area *area = hl_area_find(page);
 
 	return area != NULL &&
-	       hl_area_kind(area, ((uintptr_t)page - hl_area_base(area)) >>
-					  HL_UNIT_SHIFT) == HL_BACKING_BASE;
+	       hl_area_is_base(area,
+		       ((uintptr_t)page - hl_area_base(area)) >> HL_UNIT_SHIFT);
 }
 
 static unsigned written_percent(const void *block, size_t bytes)
@@ -181,21 +184,32 @@ static unsigned written_percent(const void *block, size_t bytes)
 	return n == 0 ? 0 : written * 100 / n;
 }
 
+bool hl_learn_may_be_lazy(unsigned kind)
+{
+	switch (hl_opt.populate) {
+	case HL_POPULATE_NO:
+	case HL_POPULATE_ALL:
+		return false;
+	case HL_POPULATE_SIZE:
+		return (size_t)1 << kind > hl_opt.populate_bytes;
+	case HL_POPULATE_AUTO:
+		break;
+	}
+	return true;
+}
+
 void hl_learn_live(unsigned kind, unsigned percent)
 {
-	struct bucket *b = &buckets[kind];
-
-	if (get(&b->seen) > 0)
-		percent = (get(&b->touched) + percent) / 2;
-	set(&b->touched, percent);
-	set(&b->seen, 1);
+	set(&buckets[kind].touched, percent);
+	atomic_store_explicit(&buckets[kind].seen, true, memory_order_relaxed);
 }
 
 bool hl_learn_is_sparse(unsigned kind)
 {
 	struct bucket *b = &buckets[kind];
 
-	return get(&b->seen) > 0 && get(&b->touched) < LIVE_SPARSE;
+	return atomic_load_explicit(&b->seen, memory_order_relaxed) &&
+	       get(&b->touched) < LIVE_SPARSE;
 }
 
 void hl_learn_tell(unsigned kind, const void *block, size_t bytes)
@@ -213,7 +227,12 @@ void hl_learn_tell(unsigned kind, const void *block, size_t bytes)
 	set(&b->looked, looked + 1);
 	if (now >= DENSE && live > get(&b->filled))
 		set(&b->filled, live);
-	/* How it ended is more than how it was on the way. */
-	if (get(&b->seen) > 0)
+	/* It was on base pages in vain. */
+	if (hl_learn_is_sparse(kind) && now >= LIVE_SPARSE)
 		hl_learn_live(kind, now);
+}
+
+void hl_learn_forget(void)
+{
+	memset(buckets, 0, sizeof(buckets));
 }

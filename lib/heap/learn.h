@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How to back a block of 256 KiB and more. A populated block is fast and
- * stands on pool pages, but is resident whether touched or not; a lazy one
- * costs what the program touches, in whole THPs, or in base pages where that
- * much would be wasted. So the first of a kind (a power of two of sizes) is
- * lazy on THP; blocks that come back tell how much of them was written, some
- * that live how much of them is touched (heap/probe.h), and the next ones are
- * backed accordingly. HUGETLB_MORECORE_POPULATE overrides.
+ * How to back a block of 256 KiB and more, or a sparse one. A populated block
+ * is fast and stands on pool pages, but is resident whether touched or not; a
+ * lazy one costs what the program touches, in whole THPs, or in base pages
+ * where that much would be wasted. So the first of a kind (a power of two of
+ * sizes) is lazy on THP; blocks that come back tell how much of them was
+ * written, some that live how much of them is touched (heap/probe.h), and the
+ * next ones are backed accordingly. HUGETLB_MORECORE_POPULATE overrides.
  *
  * What is populated without having been asked is no more than the program has
  * filled before: as many blocks of the kind as were live when one came back
@@ -28,7 +28,8 @@
 
 enum hl_learn_backing {
 	HL_LEARN_LAZY,	   /* THP where touched */
-	HL_LEARN_PROBE,	   /* the same, but begins with base pages */
+	HL_LEARN_PROBE,	   /* the same, but begins on base pages */
+	HL_LEARN_WARY,	   /* and ends on some, where the next may begin */
 	HL_LEARN_SPARSE,   /* base pages where touched */
 	HL_LEARN_POPULATE, /* huge pages at once */
 };
@@ -39,7 +40,7 @@ struct hl_learn_choice {
 	bool tell;   /* hl_learn_tell() shall hear of it */
 };
 
-/* Never HL_LEARN_NONE for a large block. */
+/* Never HL_LEARN_NONE. */
 unsigned hl_learn_kind(size_t bytes);
 /* Blocks of that kind that are live: every one is counted while it is. */
 void hl_learn_count(unsigned kind, int change);
@@ -57,9 +58,14 @@ struct hl_learn_choice hl_learn_choose(size_t bytes, size_t page_bytes);
  */
 void hl_learn_tell(unsigned kind, const void *block, size_t bytes);
 
-/* So much of a live block is touched. What says that it will not remain so is
- * the next one. */
+/* HUGETLB_MORECORE_POPULATE leaves it to us how blocks of the kind are backed.
+ */
+bool hl_learn_may_be_lazy(unsigned kind);
+/* So much of a live block is touched: of the last one that was looked at. */
 void hl_learn_live(unsigned kind, unsigned percent);
 bool hl_learn_is_sparse(unsigned kind);
+
+/* For tests; no block is live. */
+void hl_learn_forget(void);
 
 #endif

@@ -5,10 +5,12 @@
 #include "backing/area.h"
 #include "heap/arena.h"
 #include "heap/large.h"
+#include "system/os.h"
 
 #define DENSE	    50u /* percent; huge pages cost at most twice as much */
-#define FIRST_PROBE 2u
 #define RANGE_MAX   HL_STRADDLE_MAX /* bytes looked at, of a sparse block */
+#define SETTLED_MS  100u	    /* who fills a block has gone on by then */
+#define THP_OFF_FOR 64u		    /* blocks, until it is asked for again */
 
 static uint32_t get(_Atomic uint32_t *value)
 {
@@ -16,36 +18,52 @@ static uint32_t get(_Atomic uint32_t *value)
 }
 
 /* The count goes on meanwhile; a block more or less does not matter. */
-static void set_next(struct hl_probe *p, uint32_t next)
+static void set_next(struct hl_probe *p, uint64_t next)
 {
-	atomic_store_explicit(&p->next, next, memory_order_relaxed);
+	atomic_store_explicit(&p->next, (uint32_t)HL_MIN(next, UINT32_MAX),
+		memory_order_relaxed);
 }
 
-static uint32_t some_more(struct hl_probe *p)
+static void look_again(struct hl_probe *p)
 {
-	uint32_t made = get(&p->made);
+	uint64_t made = get(&p->made);
 
-	return made + made / 4 + 1;
+	set_next(p, made + made / 8 + 1);
+}
+
+/*
+ * Of several units, of which one is not much: a huge page for what is touched
+ * first is what the program may expect. Two buffers, of two threads say, are on
+ * huge pages; and that a third is hardly touched has to be settled.
+ */
+static bool is_vast(unsigned kind)
+{
+	return kind > hl_learn_kind(HL_UNIT_BYTES);
+}
+
+static uint32_t first_probe(unsigned kind)
+{
+	return is_vast(kind) ? 3 : 2;
 }
 
 bool hl_probe_count(struct hl_arena *arena, unsigned kind)
 {
 	struct hl_probe *p = &arena->probe[kind];
-	uint32_t made =
-		atomic_fetch_add_explicit(&p->made, 1, memory_order_relaxed) +
-		1;
+	uint32_t made = get(&p->made);
 
-	return made >= HL_MAX(get(&p->next), FIRST_PROBE) && !arena->own &&
-	       hl_supply_thp();
+	if (arena->own || made == UINT32_MAX)
+		return false;
+	made = atomic_fetch_add_explicit(&p->made, 1, memory_order_relaxed) + 1;
+	return made >= HL_MAX(get(&p->next), first_probe(kind));
 }
 
 static bool is_base(const struct hl_area *area, uintptr_t addr)
 {
-	return hl_area_kind(area, (addr - hl_area_base(area)) >>
-					  HL_UNIT_SHIFT) == HL_BACKING_BASE;
+	return hl_area_is_base(
+		area, (addr - hl_area_base(area)) >> HL_UNIT_SHIFT);
 }
 
-/* Another probe in the same unit may have made it huge. */
+/* Units are shared: another block may have made one huge. */
 static bool is_exact(const struct hl_probe *p)
 {
 	const struct hl_area *area = hl_area_find((void *)p->from);
@@ -56,19 +74,14 @@ static bool is_exact(const struct hl_probe *p)
 	return at >= p->to;
 }
 
-/* Percent of it that is touched; 0: nothing. */
-static unsigned touched(const struct hl_probe *p)
+/* What was swapped out counts as untouched. */
+static size_t touched(const struct hl_probe *p)
 {
-	size_t bytes = p->to - p->from;
-	size_t resident = hl_resident_pages((void *)p->from, bytes) *
-			  hl_base_page_bytes();
-
-	if (resident == 0)
-		return 0;
-	return HL_MAX((unsigned)(resident * 100 / bytes), 1u);
+	return hl_resident_pages((void *)p->from, p->to - p->from) *
+	       hl_base_page_bytes();
 }
 
-/* Its units, which are shared. For a medium block alone none is joined. */
+/* A medium block alone is not worth a huge page. */
 static void promote(const struct hl_probe *p)
 {
 	struct hl_area *area = hl_area_find((void *)p->from);
@@ -80,53 +93,77 @@ static void promote(const struct hl_probe *p)
 							: 1);
 }
 
-static void settle_dense(struct hl_probe *p, unsigned kind, unsigned percent)
+static void drop(struct hl_probe *p, uint64_t next)
 {
-	hl_learn_live(kind, percent);
-	promote(p);
 	p->span = NULL;
-	set_next(p, get(&p->made) * 2);
+	set_next(p, next);
+}
+
+/* It has some pages, but few. */
+static void look_at_few(struct hl_probe *p, unsigned kind, size_t bytes)
+{
+	uint64_t now = hl_os->now_ms();
+
+	if (bytes != p->touched) {
+		p->touched = bytes;
+		p->since_ms = now;
+	} else if (now - p->since_ms >= SETTLED_MS) {
+		hl_learn_live(
+			kind, (unsigned)(bytes * 100 / (p->to - p->from)));
+		drop(p, get(&p->made));
+		return;
+	}
+	/* At every block: it will not be long. */
+	set_next(p, get(&p->made));
 }
 
 static void look(struct hl_probe *p, unsigned kind)
 {
-	unsigned percent = touched(p);
+	size_t bytes = touched(p);
+	unsigned percent = (unsigned)(bytes * 100 / (p->to - p->from));
 
 	if (!is_exact(p)) {
-		p->span = NULL;
-		set_next(p, get(&p->made));
+		drop(p, get(&p->made));
 	} else if (percent >= DENSE) {
-		settle_dense(p, kind, percent);
-	} else if (percent > 0) {
 		hl_learn_live(kind, percent);
-		p->span = NULL;
-		set_next(p, get(&p->made));
+		promote(p);
+		drop(p, (uint64_t)get(&p->made) * 2);
+	} else if (bytes > 0) {
+		look_at_few(p, kind, bytes);
 	} else {
-		set_next(p, some_more(p));
+		look_again(p);
 	}
 }
 
-bool hl_probe_is_due(struct hl_arena *arena, unsigned kind)
+enum hl_learn_backing hl_probe_wants(struct hl_arena *arena, unsigned kind)
 {
 	struct hl_probe *p = &arena->probe[kind];
 
 	HL_REQUIRES(&arena->grow_lock);
-	if (arena->own || !hl_supply_thp())
-		return false;
+	if (arena->own || !hl_learn_may_be_lazy(kind))
+		return HL_LEARN_LAZY;
+	if (!hl_supply_thp()) {
+		set_next(p, (uint64_t)get(&p->made) + THP_OFF_FOR);
+		return HL_LEARN_LAZY;
+	}
 	if (p->span != NULL && get(&p->made) >= get(&p->next))
 		look(p, kind);
-	if (p->span != NULL)
-		return !p->has_head;
-	return get(&p->made) >= HL_MAX(get(&p->next), FIRST_PROBE);
+	if (p->span != NULL && p->has_head)
+		return p->touched > 0 && !is_vast(kind) ? HL_LEARN_WARY
+							: HL_LEARN_LAZY;
+	if (p->span != NULL ||
+		get(&p->made) >= HL_MAX(get(&p->next), first_probe(kind)))
+		return HL_LEARN_PROBE;
+	return HL_LEARN_LAZY;
 }
 
 /* The first base pages of the block; false: none. */
-static bool find_range(const struct hl_span *span, struct hl_probe *out)
+static bool find_range(
+	const struct hl_span *span, size_t bytes, struct hl_probe *out)
 {
 	size_t page = hl_base_page_bytes();
 	uintptr_t head = hl_align_up(span->start, page), at = head;
-	uintptr_t end =
-		hl_align_down(span->start + hl_large_usable(span), page);
+	uintptr_t end = hl_align_down(span->start + bytes, page);
 	const struct hl_area *area = hl_area_find((void *)span->start);
 
 	while (at < end && !is_base(area, at))
@@ -143,23 +180,23 @@ static bool find_range(const struct hl_span *span, struct hl_probe *out)
 }
 
 /* What was used before is resident whatever this block does. */
-static bool can_be(const struct hl_span *span, struct hl_probe *out)
+static bool can_be(
+	const struct hl_span *span, size_t bytes, struct hl_probe *out)
 {
-	return span->zero && find_range(span, out);
+	return span->zero && find_range(span, bytes, out);
 }
 
-void hl_probe_begin(struct hl_span *span)
+void hl_probe_begin(struct hl_span *span, size_t bytes)
 {
-	struct hl_arena *arena = span->arena;
-	struct hl_probe *p = &arena->probe[span->learn_kind];
+	struct hl_probe *p = &span->arena->probe[span->learn_kind];
 	struct hl_probe found;
 
-	if (!hl_probe_is_due(arena, span->learn_kind))
+	if (hl_probe_wants(span->arena, span->learn_kind) != HL_LEARN_PROBE)
 		return;
-	if (!can_be(span, &found)) {
+	if (!can_be(span, bytes, &found)) {
 		/* Not all of the medium ones shall be tried. */
-		if (p->span == NULL && hl_large_usable(span) < HL_LARGE_MIN)
-			set_next(p, get(&p->made) * 2);
+		if (p->span == NULL && bytes < HL_LARGE_MIN)
+			set_next(p, (uint64_t)get(&p->made) * 2);
 		return;
 	}
 	if (p->span != NULL && !found.has_head)
@@ -167,9 +204,12 @@ void hl_probe_begin(struct hl_span *span)
 	p->from = found.from;
 	p->to = found.to;
 	p->has_head = found.has_head;
+	p->touched = 0;
 	p->span = span;
-	set_next(p, hl_learn_is_sparse(span->learn_kind) ? some_more(p)
-							 : get(&p->made) + 1);
+	if (hl_learn_is_sparse(span->learn_kind))
+		look_again(p);
+	else
+		set_next(p, (uint64_t)get(&p->made) + 1);
 }
 
 void hl_probe_end(struct hl_span *span)
@@ -180,18 +220,5 @@ void hl_probe_end(struct hl_span *span)
 	if (p->span != span)
 		return;
 	look(p, span->learn_kind);
-	if (p->span != NULL && !hl_learn_is_sparse(span->learn_kind))
-		promote(p);
 	p->span = NULL;
-}
-
-void hl_probe_tick(struct hl_arena *arena)
-{
-	HL_REQUIRES(&arena->grow_lock);
-	for (unsigned kind = 0; kind < HL_LEARN_KINDS; kind++) {
-		struct hl_probe *p = &arena->probe[kind];
-
-		if (p->span != NULL && is_exact(p) && touched(p) >= DENSE)
-			look(p, kind);
-	}
 }

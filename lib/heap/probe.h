@@ -2,18 +2,22 @@
 /*
  * Probes: live blocks by which the heap sees how sparsely a kind of blocks
  * (heap/learn.h) is used. One byte written makes all of a huge page resident,
- * so a probe has base pages, of which the kernel says which are touched,
+ * so a probe begins on base pages, of which the kernel says which are touched,
  * written zeros too. As more blocks of the kind are made we look at it:
  *
  *   nothing touched   says nothing yet
  *   mostly touched    its base pages become what they would have been, THPs;
  *                     the next probe is the block that doubles their number
- *   hardly touched    the next blocks are sparse, and the first of them is the
- *                     next probe, so that a change is noticed soon
+ *   a little touched  is being filled, or is sparse: the next blocks begin on
+ *                     base pages as well until it is seen which, unless they
+ *                     are of several units
+ *   the same, for     the next blocks are sparse, and the first of them is the
+ *   some time         next probe
  *
- * The first block of a kind is no probe: a program with a single buffer has it
- * on huge pages, and cannot waste much. Blocks share units: the best probe is
- * one that begins on base pages.
+ * Whatever was on base pages in vain is joined as it is filled
+ * (backing/collapse.c). The first block of a kind is no probe, nor the second
+ * of one of several units. A probe takes one unit of base pages at most, none
+ * if the block begins on some.
  *
  * Medium blocks live in units that are populated as a whole; their probes, and
  * all of them as long as they are sparse, are in the straddle.
@@ -33,11 +37,15 @@ struct hl_arena;
 struct hl_span;
 
 struct hl_probe {
-	_Atomic uint32_t made; /* blocks of the kind */
+	/* No lock: */
+	_Atomic uint32_t made; /* blocks of the kind; stays at its maximum */
 	_Atomic uint32_t next; /* as `made`: the next look, or the next probe */
-	struct hl_span *span;  /* the block, or NULL */
-	uintptr_t from, to;    /* of it, what is looked at: base pages */
-	bool has_head;	       /* that is where the block begins */
+
+	struct hl_span *span; /* the block, or NULL */
+	uintptr_t from, to;   /* of it, what is looked at: base pages */
+	bool has_head;	      /* that is where the block begins */
+	size_t touched;	      /* bytes, when it was last looked at */
+	uint64_t since_ms;    /* no more and no less were touched */
 };
 
 /*
@@ -45,15 +53,13 @@ struct hl_probe {
  * probe. No lock.
  */
 bool hl_probe_count(struct hl_arena *arena, unsigned kind);
-/* Looks at what there is. True: the block that is made now shall have base
- * pages to become a probe. */
-bool hl_probe_is_due(struct hl_arena *arena, unsigned kind);
-/* It was made, not populated: a probe if one is wanted and fresh base pages are
- * in it. */
-void hl_probe_begin(struct hl_span *span);
-/* The block is about to lose memory, or its place. */
+/* Looks at what there is: how to back the block that is made now, LAZY, WARY,
+ * or as a PROBE. */
+enum hl_learn_backing hl_probe_wants(struct hl_arena *arena, unsigned kind);
+/* It was made, not populated: a probe if one is wanted and its first `bytes`
+ * are fresh base pages, in part at least. */
+void hl_probe_begin(struct hl_span *span, size_t bytes);
+/* The block is about to change its place or its kind, or to lose memory. */
 void hl_probe_end(struct hl_span *span);
-/* Now and then: what is touched by now becomes huge, if no more are made. */
-void hl_probe_tick(struct hl_arena *arena);
 
 #endif

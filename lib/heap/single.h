@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Blocks that are a span of their own: medium ones (a run of the filler), and
- * from 256 KiB on those of heap/large.h. Callers hold no lock but a first-class
- * heap's.
+ * from 256 KiB on, or if they are sparse, those of heap/large.h. Callers hold
+ * no lock but a first-class heap's.
  */
 #ifndef HL_HEAP_SINGLE_H
 #define HL_HEAP_SINGLE_H

@@ -162,14 +162,31 @@ static void set_idle(struct hl_arena *arena, struct hl_tract_home *t,
 		t->idle_ms[from] = now;
 }
 
-/* A probe has them where it begins, and where the next block will. */
-static bool wants_base(const struct hl_straddle_run *run, uint32_t unit,
+/*
+ * Whether a unit that the block brings into use shall be on base pages. A probe
+ * takes one: where it begins or, if that is not its to choose, where the next
+ * block will.
+ */
+static bool wants_base(const struct hl_tract_home *t,
+	const struct hl_straddle_run *run, uint32_t unit,
 	enum hl_learn_backing backing)
 {
-	if (backing == HL_LEARN_PROBE)
-		return unit == run->slot / HL_UNIT_SLOTS ||
-		       unit == run->to_unit - 1;
-	return backing == HL_LEARN_SPARSE;
+	uint32_t head = run->slot / HL_UNIT_SLOTS;
+	bool last = unit == run->to_unit - 1;
+
+	switch (backing) {
+	case HL_LEARN_SPARSE:
+		return true;
+	case HL_LEARN_WARY:
+		return unit == head || last;
+	case HL_LEARN_PROBE:
+		if (head >= run->from_unit)
+			return unit == head;
+		return last && !hl_area_is_base(t->tract.area,
+				       t->tract.first_unit + head);
+	default:
+		return false;
+	}
 }
 
 /* Units are shared: only those that this block is the first in are as it wants.
@@ -177,18 +194,24 @@ static bool wants_base(const struct hl_straddle_run *run, uint32_t unit,
 static int commit_as(const struct hl_span *span, struct hl_tract_home *t,
 	const struct hl_straddle_run *run, enum hl_learn_backing backing)
 {
+	uint32_t head = run->slot / HL_UNIT_SLOTS, at, end;
 	struct hl_want want, base;
-	uint32_t at, end;
 	int rc = 0;
 
+	/* A probe must be clean. */
+	if (backing == HL_LEARN_PROBE && !span->zero)
+		backing = HL_LEARN_LAZY;
+	if (backing != HL_LEARN_LAZY && backing != HL_LEARN_POPULATE &&
+		head < run->from_unit)
+		hl_area_demote(t->tract.area, t->tract.first_unit + head);
 	want_for(span, span->populated, &want);
 	base = want;
 	base.thp = false;
 	for (at = run->from_unit; rc == 0 && at < run->to_unit; at = end) {
-		bool small = wants_base(run, at, backing);
+		bool small = wants_base(t, run, at, backing);
 
 		for (end = at + 1; end < run->to_unit; end++)
-			if (wants_base(run, end, backing) != small)
+			if (wants_base(t, run, end, backing) != small)
 				break;
 		rc = commit_units(span, t, at, end, small ? &base : &want);
 	}
@@ -214,6 +237,8 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 			return rc;
 	}
 	t = hl_container_of(run.tract, struct hl_tract_home, tract);
+	/* Units that are not committed are clean. */
+	span->zero = hl_bitmap_all_clear(t->dirty, run.slot, run.slot + slots);
 	rc = commit_as(span, t, &run, backing);
 	if (rc < 0) {
 		hl_straddle_give(
@@ -224,7 +249,6 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	span->str.tract = run.tract;
 	span->str.slot = run.slot;
 	span->str.slots = slots;
-	span->zero = hl_bitmap_all_clear(t->dirty, run.slot, run.slot + slots);
 	hl_bitmap_set(t->dirty, run.slot, run.slot + slots);
 	span->start = hl_align_up(
 		t->stretch->base + (size_t)t->tract.first_unit * HL_UNIT_BYTES +

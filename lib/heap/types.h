@@ -70,7 +70,7 @@ struct hl_span {
 	bool populated : 1;	 /* the same; not lazy */
 	uint16_t slots16;	 /* small, medium: slots of the run */
 	struct hl_thread *maker; /* small: who made it; to compare only */
-	uint8_t learn_kind;	 /* constant (straddle, large): heap/learn.h */
+	uint8_t learn_kind;	 /* GROW (straddle, large): heap/learn.h */
 
 	/* second line */
 	_Atomic uintptr_t remote;
@@ -141,7 +141,7 @@ struct hl_arena {
 	_Atomic uint64_t next_decay_ms;
 	_Atomic uint64_t clock_ms;	       /* when it was last looked at */
 	unsigned next_node;		       /* interleave; grow_lock */
-	struct hl_probe probe[HL_LEARN_KINDS]; /* grow_lock */
+	struct hl_probe probe[HL_LEARN_KINDS]; /* grow_lock, but see there */
 
 	struct hl_lock page_lock;  /* PAGEHEAP: everything below */
 	bool started;		   /* filler and cache are initialised */

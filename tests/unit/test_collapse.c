@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lib/backing/collapse.c: which units are joined after a fork, when, and when
- * it is given up.
+ * lib/backing/collapse.c: which units are joined after a fork, or as they are
+ * filled, when, and when it is given up.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,11 +228,113 @@ static void test_no_proc(void **state)
 	assert_int_equal(looks(100), 0);
 }
 
+/* ---- base units ---- */
+
+/* Units 4 and 5 on base pages, the first percent% of each touched. */
+static void use_base(unsigned percent)
+{
+	struct hl_want want = {.lazy = true, .node = -1};
+	struct hl_got got;
+
+	hl_area_release(area, 4, UNITS);
+	assert_int_equal(hl_area_commit(area, 4, UNITS, &want, &got), 0);
+	assert_int_equal(got.units[HL_BACKING_BASE], 2);
+	for (size_t u = 4; u < UNITS; u++)
+		memset(unit(u), 1, HL_UNIT_BYTES * percent / 100);
+}
+
+static bool is_huge(size_t u)
+{
+	return hl_area_kind(area, u) == HL_BACKING_LAZY &&
+	       fake_is_advised(unit(u), HL_UNIT_BYTES);
+}
+
+static void test_filled_base_units(void **state)
+{
+	(void)state;
+	use_base(51);
+	tick(100);
+	assert_true(hl_area_is_base(area, 4));
+	hl_collapse_expect_base();
+	tick(100);
+	assert_true(hl_area_is_base(area, 4));
+	memset(unit(5), 1, HL_UNIT_BYTES * 2 / 3);
+	tick(1000);
+	assert_true(hl_area_is_base(area, 4));
+	assert_true(is_huge(5));
+	/* The other THPs were no reason to look. */
+	assert_int_equal(fake.calls[FAKE_PAGEMAP], 0);
+}
+
+/* In the end they are looked at every 8 seconds; new ones at once. */
+static void test_new_base_units(void **state)
+{
+	(void)state;
+	use_base(10);
+	hl_collapse_expect_base();
+	tick(6000);
+	memset(unit(4), 1, HL_UNIT_BYTES);
+	hl_collapse_expect_base();
+	tick(30);
+	assert_true(is_huge(4));
+}
+
+static void test_base_shared_after_a_fork(void **state)
+{
+	(void)state;
+	use_base(100);
+	fork_here();
+	fake_split(unit(4), true);
+	hl_collapse_expect_base();
+	tick(100);
+	assert_true(hl_area_is_base(area, 4));
+	assert_true(is_huge(5));
+	hl_area_promote(area, 4, 5, 1);
+	assert_true(is_huge(4));
+	assert_true(fake_is_split(unit(4)));
+	fake_whole(unit(4));
+}
+
+static void test_promote_and_demote(void **state)
+{
+	unsigned calls;
+
+	(void)state;
+	use_base(1);
+	/* Not THPs, which are there as a whole. */
+	calls = fake.calls[FAKE_MADVISE];
+	hl_area_demote(area, 0);
+	hl_area_demote(area, 4);
+	assert_int_equal(fake.calls[FAKE_MADVISE], calls);
+	/* Advice alone, then it is joined as well. */
+	hl_area_promote(area, 4, 5, HL_UNIT_BYTES / 2);
+	assert_true(is_huge(4));
+	assert_int_equal(fake.calls[FAKE_MADVISE], calls + 1);
+	hl_area_promote(area, 4, 6, 1);
+	assert_true(is_huge(5));
+	assert_int_equal(fake.calls[FAKE_MADVISE], calls + 3);
+	/* Only what nothing is resident of. */
+	hl_area_demote(area, 5);
+	assert_true(is_huge(5));
+	hl_area_discard(unit(5), HL_UNIT_BYTES);
+	fake_refuse(FAKE_MADVISE, 1, -EINVAL);
+	hl_area_demote(area, 5);
+	assert_true(is_huge(5));
+	hl_area_demote(area, 5);
+	assert_true(hl_area_is_base(area, 5));
+	assert_false(fake_is_advised(unit(5), HL_UNIT_BYTES));
+	/* Refused: it remains what it was. */
+	fake_refuse(FAKE_MADVISE, 1, -EINVAL);
+	hl_area_promote(area, 5, 6, 1);
+	assert_true(hl_area_is_base(area, 5));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_filled_base_units),
 		TEST(test_nothing_without_fork),
 		TEST(test_joined_and_done),
 		TEST(test_in_the_child),
@@ -244,6 +346,9 @@ int main(void)
 		TEST(test_older_kernel),
 		TEST(test_busy_unit_is_passed_by),
 		TEST(test_no_proc),
+		TEST(test_new_base_units),
+		TEST(test_base_shared_after_a_fork),
+		TEST(test_promote_and_demote),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

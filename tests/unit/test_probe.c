@@ -2,8 +2,7 @@
 /*
  * lib/heap/probe.c and learn.c: what is behind large blocks after some of them
  * were used densely, sparsely or not yet, and what of the pool is taken for
- * them. What was learned stays for the life of a process, so that every test
- * has sizes of its own.
+ * them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,17 +70,20 @@ static void drop_all(void)
 		drop(live[--blocks]);
 }
 
-static size_t usable(const struct hl_span *span)
+/* Some of the bytes that were asked for are written, and time passes. */
+static void fill(struct hl_span *span, size_t bytes)
 {
-	return span->kind == HL_SPAN_MEDIUM ? span->slots16 * HL_SLOT_BYTES
-					    : hl_large_usable(span);
+	memset((void *)span->start, 0, bytes);
+	fake.now_ms += 5;
 }
 
-static void touch(struct hl_span *span, unsigned percent)
+/* Lets the heap look at what it has, for some seconds. */
+static void wait_for_passes(void)
 {
-	size_t bytes = HL_MAX(usable(span) * percent / 100, (size_t)1);
-
-	memset((void *)span->start, 0, bytes);
+	for (unsigned i = 0; i < 300; i++) {
+		fake.now_ms += 10;
+		hl_collapse_tick(fake.now_ms);
+	}
 }
 
 static enum hl_backing_kind kind_at(uintptr_t addr)
@@ -131,97 +133,154 @@ static int teardown(void **state)
 	hl_large_decay(&arena, fake.now_ms, true);
 	hl_lock_release(&arena.grow_lock);
 	use_pool(0);
+	hl_learn_forget();
+	memset(arena.probe, 0, sizeof(arena.probe));
 	return 0;
 }
 
-/* A byte in each: two units at most are huge before it is noticed. */
-static void check_sparse(size_t bytes)
+/* A byte in each: some units at most are huge before it is noticed. */
+static void check_sparse(unsigned n, size_t bytes, size_t huge)
 {
-	for (unsigned i = 0; i < MANY; i++)
-		touch(make(bytes), 0);
+	for (unsigned i = 0; i < n; i++)
+		fill(make(bytes), 1);
 	assert_true(hl_learn_is_sparse(hl_learn_kind(bytes)));
-	assert_true(count(HL_BACKING_BASE) >=
-		    MANY - 2 * HL_MAX(HL_UNIT_BYTES / bytes, (size_t)1));
+	assert_in_range(n - count(HL_BACKING_BASE), 0, huge);
+	/* And stays so. */
+	wait_for_passes();
+	assert_in_range(n - count(HL_BACKING_BASE), 0, huge);
 }
 
 static void test_sparse(void **state)
 {
 	(void)state;
-	check_sparse(BLOCK);
+	check_sparse(MANY, BLOCK, HL_UNIT_BYTES / BLOCK + 1);
 }
 
 static void test_sparse_larger_than_a_unit(void **state)
 {
 	(void)state;
-	check_sparse(5 * HL_MIB + 4096);
+	check_sparse(MANY, 3 * HL_MIB + 4096, 2);
+}
+
+/* Of several units: only what remains so for a while. */
+static void check_vast(unsigned n, size_t bytes)
+{
+	unsigned i;
+
+	for (i = 0; i < n / 4; i++)
+		fill(make(bytes), 1);
+	assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
+	assert_true(count(HL_BACKING_BASE) <= 2);
+	fake.now_ms += 200;
+	for (; i < n; i++)
+		fill(make(bytes), 1);
+	assert_true(hl_learn_is_sparse(hl_learn_kind(bytes)));
+	assert_true(count(HL_BACKING_BASE) >= n / 2);
+}
+
+static void test_sparse_of_several_units(void **state)
+{
+	(void)state;
+	check_vast(MANY, 5 * HL_MIB);
 }
 
 static void test_sparse_whole_units(void **state)
 {
 	(void)state;
-	check_sparse(20 * HL_MIB);
+	check_vast(16, 20 * HL_MIB);
+}
+
+static size_t straddled(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < blocks; i++)
+		n += live[i]->kind == HL_SPAN_STRADDLE;
+	return n;
 }
 
 /* Medium blocks leave the units that are populated. */
 static void test_sparse_medium(void **state)
 {
-	size_t straddle = 0;
-
 	(void)state;
-	for (unsigned i = 0; i < MANY; i++) {
-		struct hl_span *span = make(100 * HL_KIB);
-
-		touch(span, 0);
-		straddle += span->kind == HL_SPAN_STRADDLE;
-	}
-	assert_true(straddle >= MANY - 2);
-	assert_true(count(HL_BACKING_BASE) >= MANY - 2);
+	check_sparse(MANY, 100 * HL_KIB, 2);
+	assert_true(straddled() >= MANY - 2);
 }
 
 static void test_dense_medium(void **state)
 {
-	size_t straddle = 0;
-
 	(void)state;
-	for (unsigned i = 0; i < MANY; i++) {
-		struct hl_span *span = make(50 * HL_KIB);
-
-		touch(span, 100);
-		straddle += span->kind == HL_SPAN_STRADDLE;
-	}
+	for (unsigned i = 0; i < MANY; i++)
+		fill(make(50 * HL_KIB), 50 * HL_KIB);
 	/* One for each doubling. */
-	assert_in_range(straddle, 1, 6);
+	assert_in_range(straddled(), 1, 6);
 }
 
 /* Zeros were written: base pages tell, contents would not. */
 static void test_dense(void **state)
 {
+	const size_t bytes = 700 * HL_KIB;
+
 	(void)state;
 	for (unsigned i = 0; i < MANY; i++)
-		touch(make(700 * HL_KIB), 100);
-	assert_false(hl_learn_is_sparse(hl_learn_kind(700 * HL_KIB)));
+		fill(make(bytes), bytes);
+	assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
 	assert_true(count(HL_BACKING_BASE) <= 3);
 	assert_int_equal(count(HL_BACKING_BASE) + count(HL_BACKING_LAZY), MANY);
 }
 
-/* Made first, filled later: huge pages, also behind the probe in the end. */
+/* Made first, `first` bytes of each written, and filled later. */
+static void check_filled_later(unsigned n, size_t bytes, size_t first)
+{
+	for (unsigned i = 0; i < n; i++, fake.now_ms += 100)
+		fill(make(bytes), first);
+	if (first == 0)
+		assert_true(count(HL_BACKING_BASE) <= 2);
+	else
+		assert_true(count(HL_BACKING_BASE) > n / 2);
+	for (unsigned i = 0; i < n; i++)
+		fill(live[i], bytes);
+	wait_for_passes();
+	assert_int_equal(count(HL_BACKING_LAZY), n);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(fake_is_advised((void *)live[i]->start, bytes));
+}
+
 static void test_filled_later(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < MANY; i++)
-		make(1200 * HL_KIB);
-	assert_true(count(HL_BACKING_BASE) <= 2);
-	for (unsigned i = 0; i < MANY; i++)
-		touch(live[i], 100);
-	hl_lock_acquire(&arena.grow_lock);
-	hl_large_decay(&arena, fake.now_ms, false);
-	hl_lock_release(&arena.grow_lock);
-	assert_int_equal(count(HL_BACKING_LAZY), MANY);
-	assert_true(fake_is_advised(
-		(void *)live[1]->start, hl_large_usable(live[1])));
+	check_filled_later(MANY, 1200 * HL_KIB, 0);
 }
 
-/* The use of a kind changes, twice. */
+/* Taken for sparse at first. */
+static void test_begun_and_filled_later(void **state)
+{
+	(void)state;
+	check_filled_later(MANY, 1200 * HL_KIB, 1);
+}
+
+static void test_begun_and_filled_later_in_whole_units(void **state)
+{
+	(void)state;
+	check_filled_later(12, 34 * HL_MIB, 1);
+}
+
+/* By several threads, say: each block gains a little as the next are made. */
+static void test_being_filled(void **state)
+{
+	const size_t bytes = 3 * HL_MIB;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		make(bytes);
+		for (size_t k = 0; k <= i; k++)
+			memset((void *)live[k]->start, 1, (i + 1 - k) * PAGE);
+		fake.now_ms++;
+		assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
+	}
+}
+
+/* The use of a kind changes, twice; the second time it is noticed soon. */
 static void test_change(void **state)
 {
 	const size_t bytes = 2500 * HL_KIB;
@@ -229,15 +288,101 @@ static void test_change(void **state)
 
 	(void)state;
 	for (i = 0; i < 16; i++)
-		touch(make(bytes), 100);
+		fill(make(bytes), bytes);
 	assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
-	for (; i < 40; i++)
-		touch(make(bytes), 0);
+	for (; i < 48; i++, fake.now_ms += 50)
+		fill(make(bytes), 1);
 	assert_true(hl_learn_is_sparse(hl_learn_kind(bytes)));
-	for (; i < MANY; i++)
-		touch(make(bytes), 100);
+	drop_all();
+	assert_true(hl_learn_is_sparse(hl_learn_kind(bytes)));
+	for (i = 0; i < 16; i++)
+		fill(make(bytes), bytes);
 	assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
-	assert_int_equal(kind_at(live[MANY - 1]->start), HL_BACKING_LAZY);
+	wait_for_passes();
+	assert_int_equal(count(HL_BACKING_LAZY), 16);
+}
+
+/* What an alignment leaves in front or behind was not asked for. */
+static void test_aligned(void **state)
+{
+	const size_t bytes = 400 * HL_KIB;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		live[blocks++] = hl_single_new(&arena, bytes, HL_MIB);
+		fill(live[i], bytes);
+	}
+	assert_false(hl_learn_is_sparse(hl_learn_kind(bytes)));
+}
+
+/* A place that was used before tells nothing: no base pages for that. */
+static void test_used_place(void **state)
+{
+	const size_t temporary = 300 * HL_KIB, bytes = 600 * HL_KIB;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct hl_span *span = make(temporary);
+
+		fill(span, temporary);
+		drop(live[--blocks]);
+		fill(make(bytes), bytes);
+	}
+	assert_true(count(HL_BACKING_BASE) <= 6);
+}
+
+static void test_realloc_of_a_medium_block(void **state)
+{
+	struct hl_span *span;
+	size_t bytes = 100 * HL_KIB;
+
+	(void)state;
+	check_sparse(MANY, bytes, MANY);
+	span = live[blocks - 1];
+	assert_int_equal(span->kind, HL_SPAN_STRADDLE);
+	assert_true(hl_large_resize(span, bytes));
+	assert_true(hl_large_resize(span, bytes - 1));
+	assert_true(hl_large_resize(span, bytes + 20 * HL_KIB));
+	assert_true(hl_large_usable(span) >= bytes + 20 * HL_KIB);
+	assert_true(hl_large_resize(span, bytes / 2));
+	assert_true(hl_large_usable(span) < bytes);
+	assert_false(hl_large_resize(span, HL_SMALL_MAX));
+}
+
+static void test_many_blocks(void **state)
+{
+	const size_t bytes = 50 * HL_KIB;
+	struct hl_probe *p = &arena.probe[hl_learn_kind(bytes)];
+	size_t n = 0;
+
+	(void)state;
+	atomic_store(&p->made, UINT32_MAX - 100);
+	atomic_store(&p->next, 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		fill(make(bytes), bytes);
+		n += straddled();
+		drop(live[--blocks]);
+	}
+	assert_in_range(n, 0, 2);
+	assert_int_equal(atomic_load(&p->made), UINT32_MAX);
+}
+
+static void test_populate_overrides(void **state)
+{
+	(void)state;
+	use_pool(400);
+	hl_opt.populate = HL_POPULATE_ALL;
+	for (unsigned i = 0; i < MANY; i++)
+		fill(make(i % 2 ? 100 * HL_KIB : BLOCK), 1);
+	assert_int_equal(straddled(), MANY / 2);
+	for (unsigned i = 0; i < MANY; i += 2)
+		assert_int_equal(kind_at(live[i]->start), HL_BACKING_HUGETLB);
+	drop_all();
+	hl_opt.populate = HL_POPULATE_NO;
+	for (unsigned i = 0; i < MANY; i++)
+		fill(make(BLOCK), 1);
+	assert_int_equal(count(HL_BACKING_BASE), 0);
+	hl_opt.populate = HL_POPULATE_AUTO;
 }
 
 /* Not known to need more than it had. */
@@ -273,7 +418,7 @@ static void test_no_probe_without_thp(void **state)
 	fake_publish_thp("always madvise [never]\n");
 	hl_supply_forget();
 	for (unsigned i = 0; i < 20; i++)
-		touch(make(10 * HL_MIB), 0);
+		fill(make(10 * HL_MIB), 1);
 	assert_null(arena.probe[hl_learn_kind(10 * HL_MIB)].span);
 	fake_publish_thp("always [madvise] never\n");
 	hl_supply_forget();
@@ -292,14 +437,14 @@ static void one_step(void)
 	struct hl_span *span, *moved;
 
 	if (blocks < 2 || (blocks < MANY && draw(2) == 0)) {
-		touch(make(bytes), (unsigned)draw(3) * 50);
+		fill(make(bytes), HL_MIN(bytes, 3 * HL_MIB) * draw(3) / 2);
 		return;
 	}
 	i = draw(blocks);
 	span = live[i];
 	switch (draw(4)) {
 	case 0:
-		touch(span, 100);
+		memset((void *)span->start, 1, HL_SMALL_MAX + 1);
 		break;
 	case 1:
 		if (span->kind == HL_SPAN_MEDIUM)
@@ -322,7 +467,7 @@ static void test_random(void **state)
 	(void)state;
 	print_message("seed %u\n", seed);
 	srand(seed);
-	for (unsigned n = 0; n < 2000; n++) {
+	for (unsigned n = 0; n < 400; n++) {
 		one_step();
 		check_probes();
 		fake.now_ms += draw(20);
@@ -344,11 +489,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_sparse),
 		TEST(test_sparse_larger_than_a_unit),
+		TEST(test_sparse_of_several_units),
 		TEST(test_sparse_whole_units),
 		TEST(test_sparse_medium),
 		TEST(test_dense_medium),
 		TEST(test_dense),
 		TEST(test_filled_later),
+		TEST(test_begun_and_filled_later),
+		TEST(test_begun_and_filled_later_in_whole_units),
+		TEST(test_being_filled),
+		TEST(test_aligned),
+		TEST(test_used_place),
+		TEST(test_realloc_of_a_medium_block),
+		TEST(test_many_blocks),
+		TEST(test_populate_overrides),
 		TEST(test_change),
 		TEST(test_pool_for_what_was_filled),
 		TEST(test_no_probe_without_thp),
