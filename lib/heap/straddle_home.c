@@ -53,8 +53,9 @@ static uint32_t bits(uint32_t from, uint32_t to)
 }
 
 /*
- * Under a ulimit short, since address space counts, but long enough for blocks
- * to share units: a tract per block would round each up to whole units.
+ * Under a ulimit short, since address space counts, but as there are more
+ * blocks long enough for them to share units: a tract per block would round
+ * each up to whole units.
  */
 static size_t tract_units(const struct hl_straddle_home *home, size_t least)
 {
@@ -62,7 +63,8 @@ static size_t tract_units(const struct hl_straddle_home *home, size_t least)
 
 	if (!hl_space_is_confined())
 		return HL_TRACT_UNITS;
-	return HL_MIN(HL_MAX(used / 8, least * 4), (size_t)HL_TRACT_UNITS);
+	return HL_MIN(HL_MAX(used / 8, least + HL_MIN(used, least * 3)),
+		(size_t)HL_TRACT_UNITS);
 }
 
 static int add_tract(struct hl_straddle_home *home, const struct hl_span *span,
