@@ -159,7 +159,7 @@ static void test_sparse(void **state)
 static void test_sparse_larger_than_a_unit(void **state)
 {
 	(void)state;
-	check_sparse(MANY, 3 * HL_MIB + 4096, 2);
+	check_sparse(24, 3 * HL_MIB + 4096, 2);
 }
 
 /* Of several units: only what remains so for a while. */
@@ -181,7 +181,7 @@ static void check_vast(unsigned n, size_t bytes)
 static void test_sparse_of_several_units(void **state)
 {
 	(void)state;
-	check_vast(MANY, 5 * HL_MIB);
+	check_vast(32, 5 * HL_MIB);
 }
 
 static void test_sparse_whole_units(void **state)
@@ -262,7 +262,7 @@ static void test_begun_and_filled_later(void **state)
 static void test_begun_and_filled_later_in_whole_units(void **state)
 {
 	(void)state;
-	check_filled_later(12, 34 * HL_MIB, 1);
+	check_filled_later(8, 20 * HL_MIB, 1);
 }
 
 /* By several threads, say: each block gains a little as the next are made. */
@@ -388,7 +388,7 @@ static void test_populate_overrides(void **state)
 /* Not known to need more than it had. */
 static void test_pool_for_what_was_filled(void **state)
 {
-	const size_t bytes = 8 * HL_MIB, peak = 5;
+	const size_t bytes = 4 * HL_MIB, peak = 5;
 	size_t was;
 
 	(void)state;
@@ -467,7 +467,7 @@ static void test_random(void **state)
 	(void)state;
 	print_message("seed %u\n", seed);
 	srand(seed);
-	for (unsigned n = 0; n < 400; n++) {
+	for (unsigned n = 0; n < 150; n++) {
 		one_step();
 		check_probes();
 		fake.now_ms += draw(20);
