@@ -155,10 +155,11 @@ static void check_dense(
 		wrong(block, at, when);
 }
 
-/* The place of the known word in a page differs from page to page. */
+/* The place of the known word in a page differs from page to page; it is never
+ * at the end, where the last byte of the block is known as well. */
 static size_t place_in(size_t page)
 {
-	return page * PAGE + page * 2654435761u % (PAGE / 8) * 8;
+	return page * PAGE + page * 2654435761u % (PAGE / 8 - 1) * 8;
 }
 
 static void fill_sparse(unsigned char *p, size_t bytes, uint64_t key)
