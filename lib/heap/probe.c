@@ -96,7 +96,20 @@ static void promote(const struct hl_probe *p)
 static void drop(struct hl_probe *p, uint64_t next)
 {
 	p->span = NULL;
+	p->last = NULL;
 	set_next(p, next);
+}
+
+static bool is_last_dense(const struct hl_probe *p)
+{
+	const struct hl_probe last = {
+		.span = p->last, .from = p->last_from, .to = p->last_to};
+
+	if (p->last == NULL || !is_exact(&last) ||
+		touched(&last) * 100 < DENSE * (last.to - last.from))
+		return false;
+	promote(&last);
+	return true;
 }
 
 /* It has some pages, but few. */
@@ -104,6 +117,11 @@ static void look_at_few(struct hl_probe *p, unsigned kind, size_t bytes)
 {
 	uint64_t now = hl_os->now_ms();
 
+	if (is_last_dense(p)) {
+		hl_learn_live(kind, 100);
+		drop(p, (uint64_t)get(&p->made) * 2);
+		return;
+	}
 	if (bytes != p->touched) {
 		p->touched = bytes;
 		p->since_ms = now;
@@ -189,9 +207,16 @@ static bool can_be(
 void hl_probe_begin(struct hl_span *span, size_t bytes)
 {
 	struct hl_probe *p = &span->arena->probe[span->learn_kind];
+	enum hl_learn_backing wants =
+		hl_probe_wants(span->arena, span->learn_kind);
 	struct hl_probe found;
 
-	if (hl_probe_wants(span->arena, span->learn_kind) != HL_LEARN_PROBE)
+	if (wants == HL_LEARN_WARY && can_be(span, bytes, &found)) {
+		p->last = span;
+		p->last_from = found.from;
+		p->last_to = found.to;
+	}
+	if (wants != HL_LEARN_PROBE)
 		return;
 	if (!can_be(span, bytes, &found)) {
 		/* Not all of the medium ones shall be tried. */
@@ -217,8 +242,11 @@ void hl_probe_end(struct hl_span *span)
 	struct hl_probe *p = &span->arena->probe[span->learn_kind];
 
 	HL_REQUIRES(&span->arena->grow_lock);
+	if (p->last == span)
+		p->last = NULL;
 	if (p->span != span)
 		return;
 	look(p, span->learn_kind);
 	p->span = NULL;
+	p->last = NULL;
 }

@@ -10,7 +10,8 @@
  *                     the next probe is the block that doubles their number
  *   a little touched  is being filled, or is sparse: the next blocks begin on
  *                     base pages as well until it is seen which, unless they
- *                     are of several units
+ *                     are of several units; one of them mostly touched says
+ *                     as much as the probe
  *   the same, for     the next blocks are sparse, and the first of them is the
  *   some time         next probe
  *
@@ -46,6 +47,10 @@ struct hl_probe {
 	bool has_head;	      /* that is where the block begins */
 	size_t touched;	      /* bytes, when it was last looked at */
 	uint64_t since_ms;    /* no more and no less were touched */
+
+	/* While it is touched a little: the newest block that can tell. */
+	struct hl_span *last; /* or NULL */
+	uintptr_t last_from, last_to;
 };
 
 /*
