@@ -220,9 +220,9 @@ int hl_area_open(
 }
 
 /* Address space, but for what is someone else's by now. */
-static void unmap(struct hl_area *area, size_t units)
+static void unmap(struct hl_area *area, size_t from, size_t units)
 {
-	size_t from = 0, to;
+	size_t to;
 
 	while (from < units) {
 		bool lost = hl_unit_load(area, from) & HL_UNIT_LOST;
@@ -239,15 +239,10 @@ static void unmap(struct hl_area *area, size_t units)
 	}
 }
 
-void hl_area_close(struct hl_area *area)
+/* Units [from, to), all NONE, are as if they had never been in use. */
+static void forget(struct hl_area *area, size_t from, size_t to)
 {
-	size_t units = hl_area_units(area);
-
-	HL_ASSERT(units != 0);
-	/* Odd first: its addresses may belong to another area in a moment. */
-	atomic_fetch_add_explicit(&area->seq, 1, memory_order_acq_rel);
-	unmap(area, units);
-	for (size_t u = 0; u < units; u++) {
+	for (size_t u = from; u < to; u++) {
 		uint32_t word = hl_unit_load(area, u);
 
 		HL_CHECK(hl_word_kind(word) == HL_BACKING_NONE);
@@ -256,7 +251,34 @@ void hl_area_close(struct hl_area *area)
 	}
 	hl_lock_acquire(&area->lock);
 	/* Indices that a release had no node to take out. */
-	(void)hl_resv_del(&area->resv, 0, (int64_t)units);
+	(void)hl_resv_del(&area->resv, (int64_t)from, (int64_t)to);
+	hl_lock_release(&area->lock);
+}
+
+void hl_area_trim(struct hl_area *area, size_t units)
+{
+	size_t had = hl_area_units(area);
+
+	HL_ASSERT(units > 0 && units <= had);
+	if (units == had)
+		return;
+	/* First: its addresses may belong to another area in a moment. A
+	 * handler must find the rest meanwhile, so that `seq` stays even. */
+	atomic_store_explicit(&area->units, units, memory_order_release);
+	unmap(area, units, had);
+	forget(area, units, had);
+}
+
+void hl_area_close(struct hl_area *area)
+{
+	size_t units = hl_area_units(area);
+
+	HL_ASSERT(units != 0);
+	/* Odd first: its addresses may belong to another area in a moment. */
+	atomic_fetch_add_explicit(&area->seq, 1, memory_order_acq_rel);
+	unmap(area, 0, units);
+	forget(area, 0, units);
+	hl_lock_acquire(&area->lock);
 	HL_ASSERT(area->charged == 0);
 	area->subpool = NULL;
 	hl_lock_release(&area->lock);

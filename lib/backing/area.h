@@ -86,6 +86,9 @@ int hl_area_open(
 	size_t units, size_t align, bool dedicated, struct hl_area **out);
 /* All units must be released. */
 void hl_area_close(struct hl_area *area);
+/* Ends the area at `units` >= 1: what is behind must be released, is nobody's,
+ * and its address space goes back. */
+void hl_area_trim(struct hl_area *area, size_t units);
 
 uintptr_t hl_area_base(const struct hl_area *area);
 size_t hl_area_units(const struct hl_area *area);

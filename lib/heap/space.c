@@ -15,7 +15,8 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#define SHORT_UNITS	((size_t)2)
+#define SHORT_UNITS	((size_t)1)
+#define SHORT_SHARE	((size_t)1024)
 #define FIRST_UNITS	((size_t)32)	  /* 64 MiB */
 #define DOUBLE_UP_TO	((size_t)1 << 15) /* 64 GiB */
 #define DEDICATED_UNITS ((size_t)1 << 9)  /* blocks of 1 GiB and more */
@@ -92,30 +93,34 @@ static bool take_existing(struct hl_space *space, size_t n, size_t align,
 /* Bytes of the tables of a stretch. */
 static size_t table_bytes(const struct hl_stretch *s)
 {
-	size_t words = HL_BITMAP_WORDS(s->units), grain = grain_of(s->space);
+	size_t units = s->table_units, grain = grain_of(s->space);
+	size_t words = HL_BITMAP_WORDS(units);
 	size_t bytes =
-		s->units * sizeof(struct hl_unit) + words * sizeof(uint64_t);
+		units * sizeof(struct hl_unit) + words * sizeof(uint64_t);
 
 	if (grain > 1)
 		bytes += words * sizeof(uint64_t) +
-			 s->units / grain * sizeof(struct hl_grain);
+			 units / grain * sizeof(struct hl_grain);
 	else
-		bytes += s->units * sizeof(bool);
+		bytes += units * sizeof(bool);
 	return bytes;
 }
 
-/* Small tables that stay come from the bump allocator: a page less to touch. */
-static bool has_small_tables(const struct hl_stretch *s)
+static bool is_short(void)
 {
-	return !s->space->own && s->units <= FIRST_UNITS;
+	return atomic_load_explicit(&short_of_space, memory_order_relaxed);
 }
 
 static bool add_tables(struct hl_stretch *s)
 {
 	size_t words = HL_BITMAP_WORDS(s->units), bytes = table_bytes(s);
-	char *at = has_small_tables(s) ? hl_meta_alloc(bytes, 64)
-				       : hl_meta_map(bytes);
+	char *at;
 
+	/* Small tables that stay come from the bump allocator: a page less to
+	 * touch. */
+	s->tables_stay =
+		s->units <= FIRST_UNITS && !s->space->own && !is_short();
+	at = s->tables_stay ? hl_meta_alloc(bytes, 64) : hl_meta_map(bytes);
 	if (at == NULL)
 		return false;
 	s->record = (struct hl_unit *)at;
@@ -141,7 +146,7 @@ static struct hl_stretch *make_records(
 	if (s == NULL)
 		return NULL;
 	s->space = space;
-	s->units = units;
+	s->units = s->table_units = units;
 	s->dedicated = dedicated;
 	s->free_units = units;
 	if (dedicated || add_tables(s))
@@ -184,23 +189,121 @@ close_area:
 	return rc;
 }
 
+static void unlink_stretch(struct hl_stretch *s)
+{
+	HL_REQUIRES(&space_lock);
+	hl_list_remove(&s->link);
+	reserved_units -= s->units;
+	/* Under the lock, which whoever has the memory of the tables next takes
+	 * as well. */
+	hl_wished_end(s);
+}
+
+/* A stretch that is off the list. */
+static void close_stretch(struct hl_stretch *s)
+{
+	if (!s->dedicated && !s->tables_stay)
+		hl_meta_unmap(s->record, table_bytes(s));
+	hl_area_close(s->area);
+	hl_lock_acquire(&space_lock);
+	hl_pool_of_give(&stretch_pool, s);
+	hl_lock_release(&space_lock);
+}
+
 static bool is_limited(int resource)
 {
 	return hl_rlimit(resource) != UINT64_MAX;
 }
 
+/*
+ * A stretch that has free units at its end: without them from here on, off the
+ * list if nothing is left. Its area is the caller's to trim or to close.
+ */
+static struct hl_stretch *cut_next(struct hl_area **area, size_t *keep)
+{
+	struct hl_list *pos;
+
+	HL_REQUIRES(&space_lock);
+	hl_list_for_each (pos, &stretches) {
+		struct hl_stretch *s =
+			hl_list_entry(pos, struct hl_stretch, link);
+		size_t used;
+
+		if (s->dedicated || s->free_units == 0)
+			continue;
+		used = hl_bitmap_clear_before(s->taken, s->units);
+		used = hl_align_up(used, grain_of(s->space));
+		if (used == s->units)
+			continue;
+		reserved_units -= s->units - used;
+		s->free_units -= s->units - used;
+		s->units = used;
+		*area = s->area;
+		*keep = used;
+		if (used == 0)
+			unlink_stretch(s);
+		return s;
+	}
+	return NULL;
+}
+
+/* Address space that was set aside before there was a limit on it. */
+static void cut_stretches(void)
+{
+	struct hl_stretch *s;
+	struct hl_area *area;
+	size_t keep;
+
+	for (;;) {
+		hl_lock_acquire(&space_lock);
+		s = cut_next(&area, &keep);
+		hl_lock_release(&space_lock);
+		if (s == NULL)
+			return;
+		if (keep == 0)
+			close_stretch(s);
+		else
+			hl_area_trim(area, keep);
+	}
+}
+
 void hl_space_look_at_limits(void)
 {
-	bool space = is_limited(RLIMIT_AS);
+	bool space = is_limited(RLIMIT_AS), was;
 
-	atomic_store_explicit(&short_of_space, space, memory_order_relaxed);
+	was = atomic_exchange_explicit(
+		&short_of_space, space, memory_order_relaxed);
 	atomic_store_explicit(&confined, space || is_limited(RLIMIT_DATA),
 		memory_order_relaxed);
+	if (space && !was)
+		cut_stretches();
 }
 
 bool hl_space_is_confined(void)
 {
 	return atomic_load_explicit(&confined, memory_order_relaxed);
+}
+
+uint64_t hl_space_room(void)
+{
+	uint64_t space = hl_rlimit_room(RLIMIT_AS);
+	uint64_t data = hl_rlimit_room(RLIMIT_DATA);
+
+	return HL_MIN(space, data);
+}
+
+/*
+ * What we set aside under a limit on address space, the program could not use
+ * for its threads and files. In proportion, so that stretches stay few.
+ */
+static size_t short_units(void)
+{
+	size_t n;
+
+	hl_lock_acquire(&space_lock);
+	n = reserved_units / SHORT_SHARE;
+	hl_lock_release(&space_lock);
+	return HL_MIN(HL_MAX(n, SHORT_UNITS), FIRST_UNITS);
 }
 
 /* A new stretch of the growing kind, with room for n units. */
@@ -215,13 +318,8 @@ static int grow(struct hl_space *space, size_t n, size_t align)
 	int rc;
 
 	hl_space_look_at_limits();
-	/*
-	 * What we set aside under a limit on address space, the program could
-	 * not use for its threads and files.
-	 */
-	units = atomic_load_explicit(&short_of_space, memory_order_relaxed)
-			? SHORT_UNITS
-			: HL_MAX(space->next_units, FIRST_UNITS);
+	units = is_short() ? short_units()
+			   : HL_MAX(space->next_units, FIRST_UNITS);
 	units = alone ? least : hl_align_up(HL_MAX(least, units), grain);
 
 	for (;;) {
@@ -270,10 +368,9 @@ bool hl_space_take_at(struct hl_stretch *s, size_t first, size_t n)
 {
 	bool ok;
 
-	if (s->dedicated || first + n > s->units)
-		return false;
 	hl_lock_acquire(&space_lock);
-	ok = hl_bitmap_all_clear(s->taken, first, first + n);
+	ok = !s->dedicated && first + n <= s->units &&
+	     hl_bitmap_all_clear(s->taken, first, first + n);
 	if (ok) {
 		hl_bitmap_set(s->taken, first, first + n);
 		s->free_units -= n;
@@ -282,37 +379,25 @@ bool hl_space_take_at(struct hl_stretch *s, size_t first, size_t n)
 	return ok;
 }
 
-/* A dedicated stretch may be given back in parts, from its end. */
-static bool give_dedicated(struct hl_stretch *s, size_t n)
-{
-	s->free_units += n;
-	HL_ASSERT(s->free_units <= s->units);
-	if (s->free_units < s->units)
-		return false;
-	hl_list_remove(&s->link);
-	reserved_units -= s->units;
-	return true;
-}
-
 void hl_space_give(struct hl_stretch *s, size_t first, size_t n)
 {
-	struct hl_area *close = NULL;
+	bool close;
 
-	HL_ASSERT(n > 0 && first + n <= s->units);
 	hl_lock_acquire(&space_lock);
-	if (s->dedicated) {
-		if (give_dedicated(s, n)) {
-			close = s->area;
-			hl_pool_of_give(&stretch_pool, s);
-		}
-	} else {
+	HL_ASSERT(n > 0 && first + n <= s->units);
+	/* A dedicated stretch may be given back in parts, from its end. */
+	if (!s->dedicated) {
 		HL_ASSERT(hl_bitmap_all_set(s->taken, first, first + n));
 		hl_bitmap_clear(s->taken, first, first + n);
-		s->free_units += n;
 	}
+	s->free_units += n;
+	HL_ASSERT(s->free_units <= s->units);
+	close = s->free_units == s->units && (s->dedicated || is_short());
+	if (close)
+		unlink_stretch(s);
 	hl_lock_release(&space_lock);
-	if (close != NULL)
-		hl_area_close(close);
+	if (close)
+		close_stretch(s);
 }
 
 /* A stretch of the space, off the list, or NULL. */
@@ -328,11 +413,7 @@ static struct hl_stretch *take_stretch(const struct hl_space *space)
 
 		if (s->space != space)
 			continue;
-		hl_list_remove(&s->link);
-		reserved_units -= s->units;
-		/* Under the lock, which whoever has the memory of the tables
-		 * next takes as well. */
-		hl_wished_end(s);
+		unlink_stretch(s);
 		found = s;
 		break;
 	}
@@ -346,13 +427,8 @@ void hl_space_close(struct hl_space *space)
 
 	HL_ASSERT(space->own);
 	while ((s = take_stretch(space)) != NULL) {
-		if (!s->dedicated)
-			hl_meta_unmap(s->record, table_bytes(s));
 		hl_area_release(s->area, 0, s->units);
-		hl_area_close(s->area);
-		hl_lock_acquire(&space_lock);
-		hl_pool_of_give(&stretch_pool, s);
-		hl_lock_release(&space_lock);
+		close_stretch(s);
 	}
 	space->next_units = 0;
 }

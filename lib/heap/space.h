@@ -3,7 +3,8 @@
  * The heap's address space: stretches (areas) of 64 MiB at first, each new one
  * twice the last, and which of their units are taken. A block too large for
  * that gets a stretch of its own. When address space is short (ulimit -v)
- * smaller stretches are tried, down to what is needed.
+ * smaller stretches are tried, down to what is needed, and closed once they are
+ * free.
  *
  * The arenas of the nodes share one space; nodes are bound when units are
  * committed. A first-class heap has a space of its own, so that its budget and
@@ -53,6 +54,8 @@ struct hl_stretch {
 	size_t units;
 	size_t free_units;
 	bool dedicated;		/* one large block; closed with it */
+	bool tables_stay;	/* cannot be unmapped */
+	size_t table_units;	/* that its tables are for */
 	uint64_t *taken;	/* bit per unit */
 	struct hl_unit *record; /* per unit; NULL if dedicated */
 	struct hl_grain *grain; /* per page; NULL if the grain is 1 */
@@ -103,10 +106,12 @@ struct hl_stretch *hl_space_of(const struct hl_area *area);
 /*
  * RLIMIT_AS or RLIMIT_DATA is set: nothing is kept warm, nothing set aside. As
  * of the last look, which every new stretch takes, and the decay, as programs
- * set limits while they run.
+ * set limits while they run: with RLIMIT_AS what was set aside goes back then.
  */
 bool hl_space_is_confined(void);
 void hl_space_look_at_limits(void);
+/* Bytes left under the two; UINT64_MAX without them. Reads a file. */
+uint64_t hl_space_room(void);
 
 /* Address space reserved, in bytes. */
 size_t hl_space_reserved_bytes(void);

@@ -168,6 +168,11 @@ int hl_mounts_visit_of(const struct hl_root *root, pid_t pid,
 
 /* The soft limit RLIMIT_*; UINT64_MAX: none, or not known. */
 uint64_t hl_rlimit(int resource);
+/*
+ * Of RLIMIT_AS or RLIMIT_DATA: bytes that the process can still map. UINT64_MAX
+ * without a limit; the limit itself where /proc cannot be read. Reads a file.
+ */
+uint64_t hl_rlimit_room(int resource);
 
 /* ---- maps (procmap.c) ---- */
 
