@@ -21,6 +21,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Left under a ulimit: below that the heap spares. */
+#define ROOM_MIN (256 * HL_MIB)
+
 static struct hl_next_allocator next;
 /* Blocks of the next allocator may be ours to free: it was the last resort. */
 static _Atomic bool resorted;
@@ -112,14 +115,31 @@ static void *last_resort(size_t bytes, size_t align, bool clear)
 	return p;
 }
 
+/*
+ * With little left under a ulimit, blocks that share units are better off with
+ * the next allocator, which maps each exactly: parts of our units that nothing
+ * is in would be missing where the program maps memory itself.
+ */
+static bool is_for_next(size_t bytes)
+{
+	if (hl_likely(!hl_space_is_confined()) || bytes < HL_LARGE_MIN ||
+		bytes >= HL_STRADDLE_MAX || hl_space_room() >= ROOM_MIN)
+		return false;
+	hl_count_fallback(HL_LIMIT_MEMORY, 1);
+	return true;
+}
+
 /* The whole of every path but the first pop. */
 static HL_NOINLINE void *alloc_slow(size_t bytes, size_t align, bool clear)
 {
 	int saved = errno;
-	void *p;
+	void *p = NULL;
 
 	if (hl_likely(bytes <= PTRDIFF_MAX)) {
-		p = alloc(bytes, align, clear);
+		if (hl_unlikely(is_for_next(bytes)))
+			p = last_resort(bytes, align, clear);
+		if (hl_likely(p == NULL))
+			p = alloc(bytes, align, clear);
 		if (hl_unlikely(p == NULL) && squeeze())
 			p = alloc(bytes, align, clear);
 		if (hl_unlikely(p == NULL))

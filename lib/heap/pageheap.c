@@ -160,8 +160,10 @@ static int grow_base(struct hl_arena *arena)
 	if (rc < 0)
 		return rc;
 	hl_lock_acquire(&arena->page_lock);
-	/* The rest of the unit stays untouched, and costs nothing. */
-	hl_unit_take_at(unit, BASE_SLOTS, HL_UNIT_SLOTS - BASE_SLOTS);
+	/* The rest of the unit stays untouched, and costs nothing, but where
+	 * the unit itself counts. */
+	if (!hl_space_is_confined())
+		hl_unit_take_at(unit, BASE_SLOTS, HL_UNIT_SLOTS - BASE_SLOTS);
 	arena->base_unit = unit;
 	hl_lock_release(&arena->page_lock);
 	return 0;

@@ -70,11 +70,11 @@ static char **initial_environment(void)
 }
 
 /*
- * Under a small ulimit -v or -d the heap's tables and stretches would take what
- * the program needs, for a few huge pages at best.
+ * Under a small ulimit -v or -d the heap's tables, and what is in use in part
+ * of its units, would take what the program needs: some 14 MiB at worst.
  */
-#define CONFINED_AS_BYTES   (256 * HL_MIB)
-#define CONFINED_DATA_BYTES (64 * HL_MIB)
+#define CONFINED_AS_BYTES   (512 * HL_MIB)
+#define CONFINED_DATA_BYTES (256 * HL_MIB)
 
 static bool is_confined(void)
 {

@@ -6,9 +6,10 @@ under the same limit with its heap on huge pages, and with the same output.
 
 For each program the smallest limit is found under which the plain run still does its
 work; ours must do it from there on upwards. The preload object itself, like any library,
-takes address space: that much (SLACK_KIB) is granted on top of the smallest limit. A heap
-in units of 2 MiB has some of them in part only, which shows where a program maps
-most of its memory itself, so that a refusal is not the heap's to survive (GRAIN_KIB).
+takes address space: that much (SLACK_KIB) is granted on top of the smallest limit. Where
+the heap is on (OFF_BELOW_KIB), some of its units of 2 MiB are in use in part only, which
+shows where a program maps most of its memory itself, so that a refusal is not the heap's
+to survive: GRAIN_KIB, at most 3 % of such a limit.
 """
 import contextlib
 import hashlib
@@ -24,14 +25,14 @@ import machine
 from redis_server import Redis
 
 SLACK_KIB = 2048
-GRAIN_KIB = 20480
-OWN_MEMORY = ('node', 'compiler')
+GRAIN_KIB = 14336
+OFF_BELOW_KIB = {'v': 512 << 10, 'd': 256 << 10}
 # How exactly the smallest limit is sought.
 STEP_KIB = 1024
-STEP_SHARE = 0.04
+STEP_SHARE = 0.01
 FACTORS = (1.0, 1.1, 1.5, 3.0)
 # Each program costs some 60 runs: without HL_PROGRAMS_FULL these.
-USUAL = ('python', 'sqlite', 'sort')
+USUAL = ('python', 'sqlite', 'sort', 'returned')
 
 
 class Sort(h.Workload):
@@ -98,6 +99,8 @@ class Made(h.Workload):
 def workloads():
     yield h.Workload('python', [h.PYTHON, f'{h.HERE}/loads/objects.py', '16'],
                      env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=30)
+    yield h.Workload('python-large', [h.PYTHON, f'{h.HERE}/loads/objects.py', '450'],
+                     env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'}, timeout=60)
     yield h.Workload('python-threads', [h.PYTHON, f'{h.HERE}/loads/objects.py', 'threads', '6'],
                      env={'PYTHONMALLOC': 'malloc', 'PYTHONHASHSEED': '0'},
                      timeout=8)
@@ -116,6 +119,8 @@ def workloads():
     yield Made('xz', ['sh', '-ec', 'xz -T2 -1 -c input >packed; '
                       'xz -T2 -d -c packed >made; cmp input made'], timeout=30)
     yield h.Workload('forkfull', [os.environ['HL_FORKFULL'], '24', '2'], timeout=30)
+    yield h.Workload('returned', [os.environ['HL_RETURNED_BLOCKS'], '400', '600'],
+                     timeout=30)
 
 
 def limited(work, where, m, letter, kib, ours):
@@ -161,7 +166,7 @@ def one(check, work, where, m, letter, pools):
         m.pool.resize(pages)
         for factor in FACTORS:
             kib = int(least * factor) + SLACK_KIB
-            kib += GRAIN_KIB if work.name in OWN_MEMORY else 0
+            kib += GRAIN_KIB if kib >= OFF_BELOW_KIB[letter] else 0
             ours = limited(work, where, m, letter, kib, True)
             fine = good(work, ours, plain)
             line.append(f'{kib >> 10}{"" if fine else "!"}')
