@@ -256,6 +256,8 @@ bool hl_is_single_threaded(void);
 
 /* Units were committed on base pages that may come to be filled. */
 void hl_collapse_expect_base(void);
+/* They are being filled: what there is of them is looked at without delay. */
+void hl_collapse_hurry(void);
 /* Now and then, with no lock held: joins THPs that a fork has split, and what
  * has been filled of base units, as far as the time since the last call allows.
  */

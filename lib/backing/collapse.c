@@ -83,6 +83,14 @@ void hl_collapse_expect_base(void)
 	atomic_store_explicit(&next_ms, soon, memory_order_relaxed);
 }
 
+void hl_collapse_hurry(void)
+{
+	if (!(atomic_load_explicit(&expected, memory_order_relaxed) & BASE))
+		return;
+	atomic_store_explicit(&fresh, true, memory_order_relaxed);
+	atomic_store_explicit(&next_ms, 0, memory_order_relaxed);
+}
+
 void hl_collapse_fork_parent(void)
 {
 	atomic_store_explicit(
@@ -128,13 +136,19 @@ static bool look(char *addr, struct content *out)
 	return true;
 }
 
-/* False if there is no use in going on. */
-static bool collapse(char *addr)
+/*
+ * False if there is no use in going on: the kernel is older, or has no huge
+ * page. The same errors answer for a unit that was released meanwhile; but what
+ * the kernel does not know it refuses for no bytes as well.
+ */
+static bool collapse(const struct hl_area *area, size_t unit)
 {
+	char *addr = hl_unit_addr(area, unit);
 	int rc = hl_os->madvise(addr, HL_UNIT_BYTES, MADV_COLLAPSE);
 
-	/* EINVAL: an older kernel. ENOMEM: no huge page to be had. */
-	return rc != -EINVAL && rc != -ENOMEM;
+	if (rc == -EINVAL)
+		return hl_os->madvise(addr, 0, MADV_COLLAPSE) == 0;
+	return rc != -ENOMEM || hl_area_kind(area, unit) == HL_BACKING_NONE;
 }
 
 /* The word first: who releases the unit meanwhile is not to be contradicted. */
@@ -194,7 +208,7 @@ void hl_area_promote(struct hl_area *area, size_t from, size_t to, size_t least)
 			continue;
 		full = hl_resident_pages(addr, HL_UNIT_BYTES) >= pages;
 		if (advise(area, u) && full && !is_shared(addr) &&
-			!collapse(addr))
+			!collapse(area, u))
 			return;
 	}
 }
@@ -220,7 +234,7 @@ static bool join(struct hl_area *area, size_t unit, uint64_t *wait_us)
 	if (c.shared || c.present < (base ? pages * FILLED / 100 : pages))
 		return true;
 	if (!base || advise(area, unit))
-		ok = collapse(addr);
+		ok = collapse(area, unit);
 	*wait_us += (hl_os->now_us() - middle) * JOIN_SHARE;
 	return ok;
 }

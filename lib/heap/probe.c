@@ -81,7 +81,10 @@ static size_t touched(const struct hl_probe *p)
 	       hl_base_page_bytes();
 }
 
-/* A medium block alone is not worth a huge page. */
+/*
+ * A medium block alone is not worth a huge page. What else was made on base
+ * pages meanwhile is being filled as well.
+ */
 static void promote(const struct hl_probe *p)
 {
 	struct hl_area *area = hl_area_find((void *)p->from);
@@ -91,6 +94,7 @@ static void promote(const struct hl_probe *p)
 		((p->to - 1 - base) >> HL_UNIT_SHIFT) + 1,
 		hl_large_usable(p->span) < HL_LARGE_MIN ? HL_UNIT_BYTES / 2
 							: 1);
+	hl_collapse_hurry();
 }
 
 static void drop(struct hl_probe *p, uint64_t next)

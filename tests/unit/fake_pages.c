@@ -219,6 +219,8 @@ int fake_madvise(void *addr, size_t bytes, int advice)
 
 	if (rc < 0)
 		return rc;
+	if (bytes == 0)
+		return 0;
 	if (!fake_is_mapped(addr, bytes))
 		return -ENOMEM;
 	switch (advice) {

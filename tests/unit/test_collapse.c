@@ -217,6 +217,31 @@ static void test_busy_unit_is_passed_by(void **state)
 	assert_false(fake_is_split(unit(1)));
 }
 
+/* It answers like an older kernel, and is no reason to stop. */
+static void test_released_meanwhile(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(0), false);
+	fake_split(unit(1), false);
+	fake_refuse(FAKE_MADVISE, 1, -EINVAL);
+	tick(100);
+	assert_true(fake_is_split(unit(0)));
+	assert_false(fake_is_split(unit(1)));
+}
+
+static void test_no_huge_page(void **state)
+{
+	(void)state;
+	fork_here();
+	fake_split(unit(0), false);
+	fake_split(unit(1), false);
+	fake_refuse(FAKE_MADVISE, 1, -ENOMEM);
+	tick(100);
+	assert_true(fake_is_split(unit(0)));
+	assert_true(fake_is_split(unit(1)));
+}
+
 static void test_no_proc(void **state)
 {
 	(void)state;
@@ -276,6 +301,20 @@ static void test_new_base_units(void **state)
 	memset(unit(4), 1, HL_UNIT_BYTES);
 	hl_collapse_expect_base();
 	tick(30);
+	assert_true(is_huge(4));
+}
+
+static void test_hurry(void **state)
+{
+	(void)state;
+	/* Nothing is expected: nobody looks. */
+	hl_collapse_hurry();
+	use_base(10);
+	hl_collapse_expect_base();
+	tick(6000);
+	memset(unit(4), 1, HL_UNIT_BYTES);
+	hl_collapse_hurry();
+	tick(1);
 	assert_true(is_huge(4));
 }
 
@@ -345,8 +384,11 @@ int main(void)
 		TEST(test_no_thp),
 		TEST(test_older_kernel),
 		TEST(test_busy_unit_is_passed_by),
+		TEST(test_released_meanwhile),
+		TEST(test_no_huge_page),
 		TEST(test_no_proc),
 		TEST(test_new_base_units),
+		TEST(test_hurry),
 		TEST(test_base_shared_after_a_fork),
 		TEST(test_promote_and_demote),
 	};
