@@ -15,7 +15,7 @@
 #include <errno.h>
 
 /* Runs on base pages before the first huge page is taken. */
-#define BASE_SLOTS 128u /* 1 MiB */
+#define BASE_SLOTS 256u /* 1 MiB */
 
 void hl_heap_count_live(int64_t bytes)
 {

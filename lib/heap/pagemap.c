@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * See pagemap.h. The root table is 1 MiB of address space of which a program
- * touches one page; a leaf is 1 MiB of address space per GiB of heap, touched
+ * touches one page; a leaf is 2 MiB of address space per GiB of heap, touched
  * as far as the heap reaches.
  */
 #include "heap/pagemap.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From an address to its span, in three loads: a root table by GiB, leaves by
- * slot of 8 KiB. All slots of a small span are entered; of a span that is one
+ * slot of 4 KiB. All slots of a small span are entered; of a span that is one
  * block only the slot where the block begins. Leaves are mapped lazily and
  * never unmapped, so lookups take no lock and may come from any address, also
  * one that is not ours.

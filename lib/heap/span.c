@@ -19,7 +19,7 @@
 #define CUT_BYTES 4096u
 /* Spans of other threads' making that a thread keeps per class. */
 #define KEEP_OTHERS    64u
-#define SPAN_SLOTS_MAX 16u
+#define SPAN_SLOTS_MAX 32u
 
 struct hl_span hl_span_none;
 

@@ -17,7 +17,7 @@
 #include "heap/unit.h"
 
 #define HL_TRACT_UNITS 32
-#define HL_TRACT_SLOTS (HL_TRACT_UNITS * HL_UNIT_SLOTS) /* 8192 */
+#define HL_TRACT_SLOTS (HL_TRACT_UNITS * HL_UNIT_SLOTS) /* 16384 */
 
 struct hl_tract {
 	struct hl_list link; /* the ring of its bucket */
@@ -33,7 +33,7 @@ struct hl_tract {
 struct hl_straddle {
 	/*
 	 * By longest free run: the first tract of a ring without a head, if
-	 * the bit is set. Zero bytes are an empty straddle, and of these 64 KiB
+	 * the bit is set. Zero bytes are an empty straddle, and of these 128 KiB
 	 * only what is used is ever touched.
 	 */
 	struct hl_tract *bucket[HL_TRACT_SLOTS + 1];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The record of one unit of the heap (2 MiB of address space): which of its 256
- * slots of 8 KiB are in use. The tracker of one huge page. Pure structure: no
+ * The record of one unit of the heap (2 MiB of address space): which of its 512
+ * slots of 4 KiB are in use. The tracker of one huge page. Pure structure: no
  * system call, no allocation; guarded by the arena's page_lock.
  */
 #ifndef HL_HEAP_UNIT_H
@@ -11,9 +11,9 @@
 #include "base/list.h"
 #include "backing/area.h"
 
-#define HL_SLOT_SHIFT 13
+#define HL_SLOT_SHIFT 12
 #define HL_SLOT_BYTES ((size_t)1 << HL_SLOT_SHIFT)
-#define HL_UNIT_SLOTS (HL_UNIT_BYTES / HL_SLOT_BYTES) /* 256 */
+#define HL_UNIT_SLOTS (HL_UNIT_BYTES / HL_SLOT_BYTES) /* 512 */
 
 enum hl_unit_home {
 	HL_UNIT_UNUSED = 0, /* record not in use, or on its way between homes */

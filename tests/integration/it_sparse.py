@@ -113,7 +113,7 @@ def live_blocks(check, m, pages):
         (5 << 20, 60, 0), (20 << 20, 20, 0), (1 << 20, 500, 50),
         (16000000, 60, 20))]
     dense = [(bytes_, count, bytes_, 0) for bytes_, count in (
-        (100000, 1500), (300000, 500), (1 << 20, 200), (5 << 20, 40), (20 << 20, 8))]
+        (9000, 20000), (33000, 6000), (41000, 5000), (100000, 1500), (300000, 500), (1 << 20, 200), (5 << 20, 40), (20 << 20, 8))]
     for case in sparse + dense:
         what = f'{case[1]} blocks of {case[0]}, {case[2]} written, ' \
                f'{case[3]} before, pool of {pages}'

@@ -14,7 +14,7 @@
 
 const char model_name[] = "filler";
 
-#define SLOTS 256
+#define SLOTS 512
 #define UNITS 48
 #define RUNS  4096
 

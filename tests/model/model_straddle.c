@@ -13,7 +13,7 @@
 
 const char model_name[] = "straddle";
 
-#define UNIT   256u
+#define UNIT   512u
 #define TRACTS 6
 #define RUNS   1024
 

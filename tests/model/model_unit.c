@@ -10,7 +10,7 @@
 
 const char model_name[] = "unit";
 
-#define SLOTS 256
+#define SLOTS 512
 
 static struct hl_unit real;
 

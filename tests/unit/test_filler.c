@@ -148,12 +148,12 @@ static void test_a_unit_partly_used(void **state)
 	hl_unit_take_at(&unit[0], 0, 100);
 	hl_filler_add(&filler, &unit[0]);
 	assert_int_equal(filler.used_slots, 100);
-	assert_true(hl_filler_take(&filler, 156, &run));
+	assert_true(hl_filler_take(&filler, 412, &run));
 	assert_int_equal(run.slot, 100);
 	assert_true(run.zero);
 	/* What was there first goes first. */
 	assert_false(hl_filler_give(&filler, &unit[0], 0, 100));
-	assert_true(hl_filler_give(&filler, &unit[0], 100, 156));
+	assert_true(hl_filler_give(&filler, &unit[0], 100, 412));
 }
 
 static void test_aligned(void **state)
@@ -161,20 +161,20 @@ static void test_aligned(void **state)
 	struct hl_run run;
 
 	(void)state;
-	add(&unit[0], 255, 1);
+	add(&unit[0], 511, 1);
 	assert_true(hl_filler_take_aligned(&filler, 3, 8, &run));
 	assert_int_equal(run.slot, 8);
 	assert_int_equal(run.slots, 3);
 	assert_int_equal(filler.used_slots, 4);
-	assert_true(hl_filler_take_aligned(&filler, 100, 128, &run));
-	assert_int_equal(run.slot, 128);
+	assert_true(hl_filler_take_aligned(&filler, 200, 256, &run));
+	assert_int_equal(run.slot, 256);
 	/* The hole in front is as good as before. */
 	assert_true(hl_filler_take(&filler, 7, &run));
 	assert_int_equal(run.slot, 1);
-	assert_false(hl_filler_take_aligned(&filler, 1, 256, &run));
 	assert_false(hl_filler_take_aligned(&filler, 1, 512, &run));
+	assert_false(hl_filler_take_aligned(&filler, 1, 1024, &run));
 	hl_filler_add(&filler, &unit[1]);
-	assert_true(hl_filler_take_aligned(&filler, 1, 256, &run));
+	assert_true(hl_filler_take_aligned(&filler, 1, 512, &run));
 	assert_ptr_equal(run.unit, &unit[1]);
 	assert_int_equal(run.slot, 0);
 	assert_true(hl_filler_is_valid(&filler));
@@ -189,8 +189,8 @@ static void test_in_place(void **state)
 	assert_true(hl_filler_take(&filler, 10, &a));
 	assert_true(hl_filler_take(&filler, 10, &b));
 	assert_false(hl_filler_grow(&filler, a.unit, a.slot, 10, 11));
-	assert_true(hl_filler_grow(&filler, b.unit, b.slot, 10, 246));
-	assert_int_equal(filler.used_slots, 256);
+	assert_true(hl_filler_grow(&filler, b.unit, b.slot, 10, 502));
+	assert_int_equal(filler.used_slots, 512);
 	assert_false(hl_filler_take(&filler, 1, &b));
 	hl_filler_shrink(&filler, a.unit, a.slot, 10, 4);
 	assert_true(hl_filler_take(&filler, 6, &b));
@@ -207,7 +207,7 @@ static void test_taken_out_and_put_back(void **state)
 	add(&unit[1], 20, 3);
 	hl_filler_remove(&filler, &unit[0]);
 	assert_int_equal(filler.units, 1);
-	assert_int_equal(filler.used_slots, 236);
+	assert_int_equal(filler.used_slots, 492);
 	assert_true(hl_filler_take(&filler, 20, &run));
 	assert_ptr_equal(run.unit, &unit[1]);
 	assert_false(hl_filler_take(&filler, 20, &run));

@@ -47,8 +47,10 @@ static void test_spans_hold_blocks_and_waste_little(void **state)
 		size_t block = hl_class[c].block_bytes;
 		size_t blocks = span / block;
 
-		assert_true(hl_class[c].slots >= 1 && hl_class[c].slots <= 16);
-		assert_true(blocks >= (block <= 1024 ? 7u : 3u));
+		assert_true(hl_class[c].slots >= 2 && hl_class[c].slots <= 32);
+		assert_true(blocks >= (block < 1024	     ? 8u
+					      : block < 8192 ? 4u
+							     : 3u));
 		assert_true((span - blocks * block) * 20 <= span);
 	}
 }

@@ -17,7 +17,7 @@ static void test_empty(void **state)
 
 	(void)state;
 	hl_unit_init(&unit, NULL, 3);
-	assert_int_equal(HL_UNIT_SLOTS, 256);
+	assert_int_equal(HL_UNIT_SLOTS, 512);
 	assert_int_equal(unit.longest, HL_UNIT_SLOTS);
 	assert_int_equal(unit.used_slots, 0);
 	assert_int_equal(unit.runs, 0);
@@ -45,12 +45,12 @@ static void test_whole(void **state)
 	assert_false(zero);
 }
 
-/* Holes of 10 at 0, of 4 at 60 (across two words), the rest at 200. */
+/* Holes of 10 at 0, of 4 at 60 (across two words), the rest at 456. */
 static void with_holes(struct hl_unit *unit)
 {
 	hl_unit_init(unit, NULL, 0);
 	hl_unit_take_at(unit, 10, 50);
-	hl_unit_take_at(unit, 64, 136);
+	hl_unit_take_at(unit, 64, 392);
 }
 
 static void test_smallest_hole_that_fits(void **state)
@@ -65,7 +65,7 @@ static void test_smallest_hole_that_fits(void **state)
 	assert_int_equal(hl_unit_take(&unit, 1, &zero), 63);
 	assert_int_equal(hl_unit_take(&unit, 2, &zero), 0);
 	assert_int_equal(unit.longest, 56);
-	assert_int_equal(hl_unit_take(&unit, 9, &zero), 200);
+	assert_int_equal(hl_unit_take(&unit, 9, &zero), 456);
 	assert_int_equal(unit.longest, 47);
 	assert_int_equal(unit.runs, 6);
 	assert_true(hl_unit_is_valid(&unit));
@@ -78,7 +78,7 @@ static void test_longest_when_the_longest_is_taken(void **state)
 
 	(void)state;
 	with_holes(&unit);
-	assert_int_equal(hl_unit_take(&unit, 56, &zero), 200);
+	assert_int_equal(hl_unit_take(&unit, 56, &zero), 456);
 	assert_int_equal(unit.longest, 10);
 	assert_int_equal(hl_unit_take(&unit, 10, &zero), 0);
 	assert_int_equal(unit.longest, 4);
@@ -117,7 +117,7 @@ static void test_give_joins_holes(void **state)
 	with_holes(&unit);
 	hl_unit_give(&unit, 10, 50);
 	assert_int_equal(unit.longest, 64);
-	hl_unit_give(&unit, 64, 136);
+	hl_unit_give(&unit, 64, 392);
 	assert_int_equal(unit.longest, HL_UNIT_SLOTS);
 	assert_int_equal(unit.runs, 0);
 }
@@ -130,19 +130,19 @@ static void test_in_place(void **state)
 	with_holes(&unit);
 	assert_true(hl_unit_grow(&unit, 10, 50, 50));
 	assert_false(hl_unit_grow(&unit, 10, 50, 55));
-	assert_int_equal(unit.used_slots, 186);
+	assert_int_equal(unit.used_slots, 442);
 	assert_true(hl_unit_grow(&unit, 10, 50, 54));
-	assert_int_equal(unit.used_slots, 190);
-	assert_false(hl_unit_grow(&unit, 64, 136, 193));
-	assert_true(hl_unit_grow(&unit, 64, 136, 192));
+	assert_int_equal(unit.used_slots, 446);
+	assert_false(hl_unit_grow(&unit, 64, 392, 449));
+	assert_true(hl_unit_grow(&unit, 64, 392, 448));
 	assert_int_equal(unit.longest, 10);
-	hl_unit_shrink(&unit, 64, 192, 172);
+	hl_unit_shrink(&unit, 64, 448, 428);
 	assert_int_equal(unit.longest, 20);
 	hl_unit_trim(&unit, 10, 54, 53);
 	assert_int_equal(unit.longest, 63);
 	assert_int_equal(unit.runs, 2);
 	hl_unit_give(&unit, 63, 1);
-	hl_unit_give(&unit, 64, 172);
+	hl_unit_give(&unit, 64, 428);
 	assert_int_equal(unit.longest, HL_UNIT_SLOTS);
 	assert_true(hl_unit_is_valid(&unit));
 }
