@@ -175,6 +175,8 @@ static int grow_base(struct hl_arena *arena)
  */
 static size_t growth_units(const struct hl_arena *arena)
 {
+	if (hl_space_is_confined())
+		return 1;
 	return HL_MIN(HL_MAX(arena->backed_units / 64, (size_t)1), (size_t)8);
 }
 

@@ -33,8 +33,8 @@ struct hl_tract {
 struct hl_straddle {
 	/*
 	 * By longest free run: the first tract of a ring without a head, if
-	 * the bit is set. Zero bytes are an empty straddle, and of these 128 KiB
-	 * only what is used is ever touched.
+	 * the bit is set. Zero bytes are an empty straddle, and of these 128
+	 * KiB only what is used is ever touched.
 	 */
 	struct hl_tract *bucket[HL_TRACT_SLOTS + 1];
 	uint64_t longest[HL_TRACT_SLOTS / 64 + 1]; /* bit: bucket not empty */
