@@ -135,44 +135,56 @@ static void note_straddle(struct hl_straddle_home *home)
 	}
 }
 
-static size_t count_units(void)
-{
-	size_t i, u, n = 0;
+/* Under the lock of the space, or the records of a stretch that another arena
+ * closes would be gone. */
+static struct picture {
+	size_t units, stride, seen, cells;
+	unsigned sum, kind;
+} picture;
 
-	for (i = 0; i < list.count; i++)
-		for (u = 0; u < list.stretch[i].units; u++)
-			n += hl_area_kind(list.stretch[i].area, u) !=
-			     HL_BACKING_NONE;
-	return n;
+static int count_units(struct hl_stretch *s, void *arg)
+{
+	struct picture *p = arg;
+
+	for (size_t u = 0; u < s->units; u++)
+		p->units += hl_area_kind(s->area, u) != HL_BACKING_NONE;
+	return 0;
+}
+
+static int draw_stretch(struct hl_stretch *s, void *arg)
+{
+	struct hl_counts *c = hl_counts();
+	struct picture *p = arg;
+
+	for (size_t u = 0; u < s->units && p->cells < HL_COUNT_CELLS; u++) {
+		if (hl_area_kind(s->area, u) == HL_BACKING_NONE)
+			continue;
+		if (p->seen % p->stride == 0)
+			p->kind = hl_area_kind(s->area, u);
+		p->sum += fullness(s, u);
+		if (++p->seen % p->stride != 0 && p->seen != p->units)
+			continue;
+		atomic_store_explicit(&c->cell[p->cells],
+			(uint8_t)(p->sum / p->stride), memory_order_relaxed);
+		atomic_store_explicit(&c->cell_kind[p->cells], (uint8_t)p->kind,
+			memory_order_relaxed);
+		p->cells++;
+		p->sum = 0;
+	}
+	return 0;
 }
 
 static void draw(void)
 {
-	struct hl_counts *c = hl_counts();
-	size_t units = count_units(), seen = 0, cells = 0, i, u;
-	size_t stride = (units + HL_COUNT_CELLS - 1) / HL_COUNT_CELLS;
-	unsigned sum = 0, kind = 0;
-
-	for (i = 0; i < list.count; i++) {
-		const struct hl_stretch *s = &list.stretch[i];
-
-		for (u = 0; u < s->units && cells < HL_COUNT_CELLS; u++) {
-			if (hl_area_kind(s->area, u) == HL_BACKING_NONE)
-				continue;
-			if (seen % stride == 0)
-				kind = hl_area_kind(s->area, u);
-			sum += fullness(s, u);
-			if (++seen % stride != 0 && seen != units)
-				continue;
-			atomic_store_explicit(&c->cell[cells],
-				(uint8_t)(sum / stride), memory_order_relaxed);
-			atomic_store_explicit(&c->cell_kind[cells],
-				(uint8_t)kind, memory_order_relaxed);
-			cells++;
-			sum = 0;
-		}
-	}
-	atomic_store_explicit(&c->cells, cells, memory_order_relaxed);
+	picture = (struct picture){0};
+	hl_space_visit(count_units, &picture);
+	/* First-class heaps may grow meanwhile. */
+	picture.stride =
+		HL_MAX((picture.units + HL_COUNT_CELLS - 1) / HL_COUNT_CELLS,
+			(size_t)1);
+	hl_space_visit(draw_stretch, &picture);
+	atomic_store_explicit(
+		&hl_counts()->cells, picture.cells, memory_order_relaxed);
 }
 
 /* The records are the arenas' own: read under their locks. */
@@ -207,8 +219,10 @@ static void sample(bool exact, bool drawn)
 		return;
 	list.count = 0;
 	hl_space_visit(list_area, NULL);
-	/* Of a vast sparse heap smaps only walks what is there. */
-	exact |= hl_space_reserved_bytes() >= SMAPS_BYTES;
+	/* Of a vast sparse heap smaps only walks what is there. Under a ulimit
+	 * there are more stretches than are listed. */
+	exact |= hl_space_reserved_bytes() >= SMAPS_BYTES ||
+		 list.count == AREAS_MAX;
 	if (!exact || hl_backing_resident(&r) < 0)
 		measure(&r);
 	record(&r);
