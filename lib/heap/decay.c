@@ -110,6 +110,8 @@ bool hl_pageheap_decay(struct hl_arena *arena, bool all)
 	(void)release_units(arena, all, now, SIZE_MAX, &any);
 	any |= hl_large_decay(arena, now, all);
 	hl_space_look_at_limits();
+	if (arena->own)
+		hl_space_trim(&arena->space);
 	atomic_store_explicit(&arena->next_decay_ms,
 		now + hl_opt.decay_ms / 2 + 1, memory_order_relaxed);
 	hl_lock_release(&arena->grow_lock);

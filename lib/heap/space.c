@@ -216,10 +216,55 @@ static bool is_limited(int resource)
 }
 
 /*
- * A stretch that has free units at its end: without them from here on, off the
- * list if nothing is left. Its area is the caller's to trim or to close.
+ * The free end of a stretch is about to go back. Until finish_cut() it is
+ * taken, so that the rest can be used and given meanwhile, but the stretch not
+ * closed, nor cut by another thread. False: there is none.
  */
-static struct hl_stretch *cut_next(struct hl_area **area, size_t *keep)
+static bool begin_cut(struct hl_stretch *s, size_t *keep)
+{
+	size_t used;
+
+	HL_REQUIRES(&space_lock);
+	if (s->free_units == 0)
+		return false;
+	if (s->dedicated) {
+		*keep = s->units - s->free_units;
+		s->free_units = 0;
+		return true;
+	}
+	used = hl_bitmap_clear_before(s->taken, s->units);
+	used = hl_align_up(used, grain_of(s->space));
+	if (used == s->units)
+		return false;
+	hl_bitmap_set(s->taken, used, s->units);
+	s->free_units -= s->units - used;
+	*keep = used;
+	return true;
+}
+
+static void finish_cut(struct hl_stretch *s, size_t keep)
+{
+	bool close;
+
+	if (keep > 0)
+		hl_area_trim(s->area, keep);
+	hl_lock_acquire(&space_lock);
+	if (!s->dedicated)
+		hl_bitmap_clear(s->taken, keep, s->units);
+	reserved_units -= s->units - keep;
+	s->units = keep;
+	/* What was left may have been given meanwhile. */
+	close = s->free_units == s->units;
+	if (close)
+		unlink_stretch(s);
+	hl_lock_release(&space_lock);
+	if (close)
+		close_stretch(s);
+}
+
+/* The next stretch to be cut: of the space, or if NULL of all that cannot end
+ * meanwhile. */
+static struct hl_stretch *cut_next(const struct hl_space *space, size_t *keep)
 {
 	struct hl_list *pos;
 
@@ -227,44 +272,36 @@ static struct hl_stretch *cut_next(struct hl_area **area, size_t *keep)
 	hl_list_for_each (pos, &stretches) {
 		struct hl_stretch *s =
 			hl_list_entry(pos, struct hl_stretch, link);
-		size_t used;
 
-		if (s->dedicated || s->free_units == 0)
+		if (s->dedicated ||
+			(space == NULL ? s->space->own : s->space != space))
 			continue;
-		used = hl_bitmap_clear_before(s->taken, s->units);
-		used = hl_align_up(used, grain_of(s->space));
-		if (used == s->units)
-			continue;
-		reserved_units -= s->units - used;
-		s->free_units -= s->units - used;
-		s->units = used;
-		*area = s->area;
-		*keep = used;
-		if (used == 0)
-			unlink_stretch(s);
-		return s;
+		if (begin_cut(s, keep))
+			return s;
 	}
 	return NULL;
 }
 
 /* Address space that was set aside before there was a limit on it. */
-static void cut_stretches(void)
+static void cut_stretches(const struct hl_space *space)
 {
 	struct hl_stretch *s;
-	struct hl_area *area;
 	size_t keep;
 
 	for (;;) {
 		hl_lock_acquire(&space_lock);
-		s = cut_next(&area, &keep);
+		s = cut_next(space, &keep);
 		hl_lock_release(&space_lock);
 		if (s == NULL)
 			return;
-		if (keep == 0)
-			close_stretch(s);
-		else
-			hl_area_trim(area, keep);
+		finish_cut(s, keep);
 	}
+}
+
+void hl_space_trim(const struct hl_space *space)
+{
+	if (is_short())
+		cut_stretches(space);
 }
 
 void hl_space_look_at_limits(void)
@@ -276,7 +313,7 @@ void hl_space_look_at_limits(void)
 	atomic_store_explicit(&confined, space || is_limited(RLIMIT_DATA),
 		memory_order_relaxed);
 	if (space && !was)
-		cut_stretches();
+		cut_stretches(NULL);
 }
 
 bool hl_space_is_confined(void)
@@ -381,7 +418,8 @@ bool hl_space_take_at(struct hl_stretch *s, size_t first, size_t n)
 
 void hl_space_give(struct hl_stretch *s, size_t first, size_t n)
 {
-	bool close;
+	bool close, cut = false;
+	size_t keep = 0;
 
 	hl_lock_acquire(&space_lock);
 	HL_ASSERT(n > 0 && first + n <= s->units);
@@ -395,9 +433,13 @@ void hl_space_give(struct hl_stretch *s, size_t first, size_t n)
 	close = s->free_units == s->units && (s->dedicated || is_short());
 	if (close)
 		unlink_stretch(s);
+	else if (s->dedicated || is_short())
+		cut = begin_cut(s, &keep);
 	hl_lock_release(&space_lock);
 	if (close)
 		close_stretch(s);
+	else if (cut)
+		finish_cut(s, keep);
 }
 
 /* A stretch of the space, off the list, or NULL. */

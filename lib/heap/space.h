@@ -110,6 +110,9 @@ struct hl_stretch *hl_space_of(const struct hl_area *area);
  */
 bool hl_space_is_confined(void);
 void hl_space_look_at_limits(void);
+/* The same for a space of its own, which may end at any time: GROW of its arena
+ * is held. */
+void hl_space_trim(const struct hl_space *space);
 /* Bytes left under the two; UINT64_MAX without them. Reads a file. */
 uint64_t hl_space_room(void);
 

@@ -100,8 +100,12 @@ static void test_exact_under_a_limit(void **state)
 	assert_int_equal(reserved(), 6);
 	where = address(s, a);
 	assert_non_null(hl_area_find(where));
-	hl_space_give(s, a + 1, 4);
+	hl_space_give(s, a + 1, 2);
 	assert_int_equal(reserved(), 6);
+	/* The hole and the end behind it. */
+	hl_space_give(s, a + 3, 2);
+	assert_int_equal(reserved(), 2);
+	assert_null(hl_area_find(address(s, a + 1)));
 	hl_space_give(s, a, 1);
 	assert_int_equal(reserved(), 1);
 	assert_null(hl_area_find(where));
@@ -153,6 +157,49 @@ static void test_a_limit_that_comes_later(void **state)
 	hl_space_give(s, a, 1);
 }
 
+/* Also without a limit: nothing else can have it. */
+static void test_the_end_of_a_dedicated_one(void **state)
+{
+	struct hl_stretch *s;
+	size_t at;
+
+	(void)state;
+	s = take(1000, &at);
+	assert_int_equal(reserved(), 1000);
+	hl_space_give(s, at + 100, 900);
+	assert_int_equal(reserved(), 100);
+	assert_null(hl_area_find(address(s, at + 100)));
+	assert_non_null(hl_area_find(address(s, at + 99)));
+	hl_space_give(s, at + 1, 99);
+	assert_int_equal(reserved(), 1);
+	hl_space_give(s, at, 1);
+	assert_int_equal(reserved(), 0);
+}
+
+/* It may end at any time, but for its own heap. */
+static void test_a_space_of_its_own(void **state)
+{
+	struct hl_space own = {.grain = 1, .own = true};
+	struct hl_stretch *s;
+	size_t at, units;
+
+	(void)state;
+	assert_int_equal(hl_space_take(&own, 2, 1, &s, &at), 0);
+	units = reserved();
+	assert_true(units > 2);
+	hl_space_trim(&own);
+	assert_int_equal(reserved(), units);
+	limit(true);
+	assert_int_equal(reserved(), units);
+	hl_space_trim(&space);
+	assert_int_equal(reserved(), units);
+	hl_space_trim(&own);
+	assert_int_equal(reserved(), 2);
+	hl_space_give(s, at, 2);
+	assert_int_equal(reserved(), 0);
+	hl_space_close(&own);
+}
+
 static void test_a_hole_stays(void **state)
 {
 	struct hl_stretch *s, *t;
@@ -200,6 +247,10 @@ int main(void)
 			test_few_stretches, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_limit_that_comes_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_end_of_a_dedicated_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_space_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_hole_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
