@@ -40,6 +40,8 @@ struct hl_next_allocator {
 	void *(*memalign)(size_t, size_t);
 	void (*free)(void *);
 	size_t (*usable_size)(void *);
+	/* Sets no address space aside for threads from here on. May be NULL. */
+	void (*confine)(void);
 };
 void hl_heap_set_next(const struct hl_next_allocator *next);
 

@@ -98,10 +98,24 @@ static void *alloc(size_t bytes, size_t align, bool clear)
 	return (void *)span->start;
 }
 
+/* Before a thread's first block there, which would set aside 64 MiB. */
+static void confine_next(void)
+{
+	static _Atomic bool done;
+
+	/* Set before: to find the function may take memory. */
+	if (!atomic_load_explicit(&done, memory_order_relaxed) &&
+		!atomic_exchange_explicit(&done, true, memory_order_relaxed) &&
+		next.confine != NULL)
+		next.confine();
+}
+
 static void *last_resort(size_t bytes, size_t align, bool clear)
 {
 	void *p = NULL;
 
+	if (hl_space_is_confined())
+		confine_next();
 	if (clear && next.calloc != NULL)
 		p = next.calloc(1, bytes);
 	else if (align > 16 && next.memalign != NULL)
@@ -348,6 +362,18 @@ size_t hl_usable_size(const void *p)
 	return next.usable_size != NULL ? next.usable_size((void *)p) : 0;
 }
 
+/*
+ * A block that we move is in two places for a moment, and RLIMIT_AS and
+ * RLIMIT_DATA count both; the next allocator's grows by mremap(2). One that
+ * would not find the room to double once more goes there in time.
+ */
+static bool outgrows_us(const struct hl_span *span, size_t old, size_t bytes)
+{
+	return hl_unlikely(hl_space_is_confined()) && bytes > old &&
+	       bytes >= HL_STRADDLE_MAX && !span->arena->own &&
+	       hl_space_room() / 3 < bytes - old / 3;
+}
+
 /* The block stays where it is. */
 static bool resize_in_place(struct hl_span *span, size_t bytes)
 {
@@ -363,7 +389,8 @@ static bool resize_in_place(struct hl_span *span, size_t bytes)
 			return bytes <= usable && bytes > usable / 2;
 		return hl_pageheap_resize(span, (unsigned)slots);
 	default:
-		return hl_large_resize(span, bytes);
+		return !outgrows_us(span, usable, bytes) &&
+		       hl_large_resize(span, bytes);
 	}
 }
 
@@ -385,17 +412,23 @@ static HL_NOINLINE void *realloc_foreign(void *p, size_t bytes)
 static void *realloc_moving(struct hl_span *span, void *p, size_t bytes)
 {
 	size_t old = span_usable(span);
-	void *to;
+	void *to = NULL;
 
-	if (span->kind == HL_SPAN_LARGE && bytes > old) {
+	if (outgrows_us(span, old, bytes)) {
+		hl_count_fallback(HL_LIMIT_MEMORY, 1);
+		to = last_resort(bytes, 1, false);
+	}
+	if (to == NULL && span->kind == HL_SPAN_LARGE && bytes > old) {
 		struct hl_span *moved = hl_large_move(span, bytes);
 
 		if (moved != NULL)
 			return (void *)moved->start;
 	}
-	to = span->arena->own
-		     ? hl_instance_alloc(hl_instance_of(span->arena), bytes, 1)
-		     : hl_malloc(bytes);
+	if (to == NULL)
+		to = span->arena->own
+			     ? hl_instance_alloc(
+				       hl_instance_of(span->arena), bytes, 1)
+			     : hl_malloc(bytes);
 	if (to == NULL)
 		return NULL;
 	memcpy(to, p, HL_MIN(old, bytes));

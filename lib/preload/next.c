@@ -14,6 +14,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 
 extern void *__libc_malloc(size_t) HL_WEAK;
 extern void *__libc_calloc(size_t, size_t) HL_WEAK;
@@ -140,6 +141,17 @@ static size_t next_usable_size(void *p)
 	return f != NULL ? f(p) : 0;
 }
 
+/* glibc's arenas: 64 MiB of address space each. */
+static void next_confine(void)
+{
+#ifdef M_ARENA_MAX
+	int (*f)(int, int) = (int (*)(int, int))hl_next_function("mallopt");
+
+	if (f != NULL)
+		(void)f(M_ARENA_MAX, 1);
+#endif
+}
+
 const struct hl_next_allocator hl_next = {
 	.malloc = next_malloc,
 	.calloc = next_calloc,
@@ -147,6 +159,7 @@ const struct hl_next_allocator hl_next = {
 	.memalign = next_memalign,
 	.free = next_free,
 	.usable_size = next_usable_size,
+	.confine = next_confine,
 };
 
 /* A symbol seen from an object that is loaded already, and what it needs. */

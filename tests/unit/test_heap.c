@@ -148,6 +148,21 @@ static void test_realloc_keeps_contents(void **state)
 	hl_free(p);
 }
 
+static void test_medium_block_changes_in_place(void **state)
+{
+	size_t n;
+	char *p;
+
+	(void)state;
+	p = hl_malloc(33000);
+	assert_non_null(p);
+	for (n = 33000; n < 250000; n += 8000)
+		assert_ptr_equal(hl_realloc(p, n), p);
+	assert_ptr_equal(hl_realloc(p, 140000), p);
+	assert_in_range(hl_usable_size(p), 140000, 140000 + 4096);
+	hl_free(p);
+}
+
 static void test_large_block_grows_without_copy(void **state)
 {
 	char *p = hl_malloc(40 * HL_MIB);
@@ -238,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_vast_alignment),
 		cmocka_unit_test(test_calloc_is_zero_when_reused),
 		cmocka_unit_test(test_realloc_keeps_contents),
+		cmocka_unit_test(test_medium_block_changes_in_place),
 		cmocka_unit_test(test_large_block_grows_without_copy),
 		cmocka_unit_test(test_blocks_of_an_ended_thread),
 		cmocka_unit_test(test_double_frees_do_not_hide),
