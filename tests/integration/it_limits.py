@@ -30,9 +30,9 @@ OFF_BELOW_KIB = {'v': 512 << 10, 'd': 256 << 10}
 # How exactly the smallest limit is sought.
 STEP_KIB = 1024
 STEP_SHARE = 0.01
-FACTORS = (1.0, 1.1, 1.5, 3.0)
+FACTORS = (1.0, 1.1, 1.25, 1.5, 3.0)
 # Each program costs some 60 runs: without HL_PROGRAMS_FULL these.
-USUAL = ('python', 'sqlite', 'sort', 'returned')
+USUAL = ('python', 'sqlite', 'sort', 'returned', 'grown', 'shrunk', 'threads')
 
 
 class Sort(h.Workload):
@@ -119,8 +119,13 @@ def workloads():
     yield Made('xz', ['sh', '-ec', 'xz -T2 -1 -c input >packed; '
                       'xz -T2 -d -c packed >made; cmp input made'], timeout=30)
     yield h.Workload('forkfull', [os.environ['HL_FORKFULL'], '24', '2'], timeout=30)
-    yield h.Workload('returned', [os.environ['HL_RETURNED_BLOCKS'], '400', '600'],
-                     timeout=30)
+    for name, args in (('returned', 'returned 400 600'),
+                       ('grown', 'grown 600 50'), ('grown-slowly', 'grown 700 12'),
+                       ('shrunk', 'shrunk 700 40 700'),
+                       ('shrunk-vast', 'shrunk 3000 1100 2300'),
+                       ('threads', 'threads 8 50 300000 200')):
+        yield h.Workload(name, [os.environ['HL_CONFINED_BLOCKS'], *args.split()],
+                         timeout=30)
 
 
 def limited(work, where, m, letter, kib, ours):
