@@ -211,6 +211,17 @@ void hl_arena_settle(void)
 	hl_lock_release(&hl_arena_first.grow_lock);
 }
 
+size_t hl_arena_page_bytes(struct hl_arena *arena)
+{
+	if (arena->own)
+		return arena->want.page_bytes;
+	if (!hl_arena_is_configured())
+		return 0;
+	if (!hl_arena_has_policy())
+		make_policy();
+	return policy.page_bytes;
+}
+
 void hl_arena_want(struct hl_arena *arena, struct hl_want *want)
 {
 	if (arena->own) {
@@ -294,12 +305,10 @@ void hl_arena_add_own(struct hl_arena *arena)
 	hl_lock_release(&make_lock);
 }
 
-struct hl_space *hl_arena_space(
-	struct hl_arena *arena, const struct hl_want *want)
+struct hl_space *hl_arena_space(struct hl_arena *arena, size_t page_bytes)
 {
-	return arena->own || want->page_bytes > HL_UNIT_BYTES
-		       ? &arena->space
-		       : &hl_space_shared;
+	return arena->own || page_bytes > HL_UNIT_BYTES ? &arena->space
+							: &hl_space_shared;
 }
 
 /* The lists start as zero bytes: an arena that is never used touches no page.

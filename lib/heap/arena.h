@@ -26,9 +26,8 @@ struct hl_arena *hl_arena_next(const struct hl_arena *arena);
 
 /* A zeroed arena that is to be a first-class heap's, for ever. */
 void hl_arena_add_own(struct hl_arena *arena);
-/* Where memory of that kind goes. */
-struct hl_space *hl_arena_space(
-	struct hl_arena *arena, const struct hl_want *want);
+/* Where memory goes that asks for pages of that size; 0: for none. */
+struct hl_space *hl_arena_space(struct hl_arena *arena, size_t page_bytes);
 
 /* Before anything else of an arena, under the lock of heap/thread.c. */
 void hl_arena_start(void);
@@ -42,6 +41,8 @@ bool hl_arena_is_configured(void);
  * Before configuration: base pages. Called under GROW (interleave rotates).
  */
 void hl_arena_want(struct hl_arena *arena, struct hl_want *want);
+/* The page that it asks for, for who does not commit: the node stays. */
+size_t hl_arena_page_bytes(struct hl_arena *arena);
 /* Lazy memory for sparse blocks. */
 void hl_arena_want_lazy(struct hl_arena *arena, struct hl_want *want);
 /* Units that the heap keeps though empty (HUGETLB_HEAP_MIN), per arena. */

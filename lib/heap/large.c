@@ -118,16 +118,14 @@ static int take_units(struct hl_span *span, size_t bytes, size_t align,
 {
 	size_t n = units_for(bytes);
 	size_t align_units = HL_MAX(align >> HL_UNIT_SHIFT, (size_t)1);
-	struct hl_want want;
+	struct hl_space *space;
 	int rc;
 
 	HL_REQUIRES(&span->arena->grow_lock);
-	if (span->wished)
-		hl_arena_want(span->arena, &want);
-	else
-		hl_arena_want_lazy(span->arena, &want);
-	rc = hl_space_take(hl_arena_space(span->arena, &want), n, align_units,
-		&span->large.stretch, &span->large.first);
+	space = hl_arena_space(span->arena,
+		span->wished ? hl_arena_page_bytes(span->arena) : 0);
+	rc = hl_space_take(space, n, align_units, &span->large.stretch,
+		&span->large.first);
 	if (rc < 0)
 		return rc;
 	span->large.units = n;
@@ -188,7 +186,6 @@ static struct hl_learn_choice choose(
 {
 	struct hl_learn_choice choice = {HL_LEARN_POPULATE, .wished = true};
 	struct hl_arena *arena = span->arena;
-	struct hl_want want;
 	enum hl_learn_backing wants;
 
 	if (arena->own)
@@ -198,8 +195,7 @@ static struct hl_learn_choice choose(
 		return (struct hl_learn_choice){
 			.backing = HL_LEARN_SPARSE, .tell = true};
 	wants = hl_probe_wants(arena, span->learn_kind);
-	hl_arena_want(arena, &want);
-	choice = hl_learn_choose(bytes, want.page_bytes);
+	choice = hl_learn_choose(bytes, hl_arena_page_bytes(arena));
 	if (choice.backing == HL_LEARN_LAZY && choice.tell)
 		choice.backing = wants;
 	return choice;

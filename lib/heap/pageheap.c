@@ -136,8 +136,8 @@ static int commit_units(struct hl_arena *arena, size_t units,
 	int rc;
 
 	HL_REQUIRES(&arena->grow_lock);
-	rc = hl_space_take(
-		hl_arena_space(arena, want), units, units, &stretch, &at);
+	rc = hl_space_take(hl_arena_space(arena, want->page_bytes), units,
+		units, &stretch, &at);
 	if (rc < 0)
 		return rc;
 	rc = hl_space_commit(stretch, at, units, want);

@@ -74,13 +74,11 @@ static int add_tract(struct hl_straddle_home *home, const struct hl_span *span,
 	size_t least = (slots + HL_UNIT_SLOTS - 1) / HL_UNIT_SLOTS;
 	size_t units = tract_units(home, least);
 	struct hl_tract_home *t;
-	struct hl_space *space;
-	struct hl_want want;
+	struct hl_space *space = hl_arena_space(
+		arena, span->wished ? hl_arena_page_bytes(arena) : 0);
 	size_t first;
 	int rc;
 
-	want_for(span, span->wished, &want);
-	space = hl_arena_space(arena, &want);
 	if (home->tracts.next == NULL) {
 		hl_straddle_init(&home->straddle);
 		hl_list_init(&home->tracts);
@@ -206,6 +204,9 @@ static int commit_as(const struct hl_span *span, struct hl_tract_home *t,
 	if (backing != HL_LEARN_LAZY && backing != HL_LEARN_POPULATE &&
 		head < run->from_unit)
 		hl_area_demote(t->tract.area, t->tract.first_unit + head);
+	/* Who asks moves on to the next node. */
+	if (run->from_unit == run->to_unit)
+		return 0;
 	want_for(span, span->populated, &want);
 	base = want;
 	base.thp = false;
