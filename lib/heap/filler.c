@@ -74,6 +74,8 @@ static struct hl_unit *choose(const struct hl_filler *f, unsigned n)
 	unsigned d;
 
 	HL_ASSERT(n >= 1);
+	if (n > HL_UNIT_SLOTS)
+		return NULL;
 	longest = hl_bitmap_next_set(f->longest, HL_UNIT_SLOTS + 1, n);
 	if (longest > HL_UNIT_SLOTS)
 		return NULL;
@@ -129,7 +131,7 @@ bool hl_filler_take(struct hl_filler *f, unsigned n, struct hl_run *out)
 bool hl_filler_take_aligned(struct hl_filler *f, unsigned n,
 	unsigned align_slots, struct hl_run *out)
 {
-	unsigned wide, longest, runs, skip;
+	unsigned longest, runs, least;
 	struct hl_unit *unit;
 
 	HL_ASSERT(hl_is_pow2(align_slots));
@@ -138,23 +140,22 @@ bool hl_filler_take_aligned(struct hl_filler *f, unsigned n,
 	/* Every slot of a unit that is a multiple of the unit is slot 0. */
 	if (n > HL_UNIT_SLOTS || align_slots > HL_UNIT_SLOTS)
 		return false;
-	wide = HL_MIN(n + align_slots - 1, (unsigned)HL_UNIT_SLOTS);
-	unit = choose(f, wide);
-	if (unit == NULL)
-		return false;
-	longest = unit->longest;
-	runs = unit->runs;
-	out->unit = unit;
-	out->slots = n;
-	/* The slots around it were zero and stay so, but count as used once. */
-	out->slot = hl_unit_take(unit, wide, &out->zero);
-	skip = -out->slot & (align_slots - 1);
-	hl_unit_trim(unit, out->slot, wide, skip);
-	out->slot += skip;
-	hl_unit_shrink(unit, out->slot, wide - skip, n);
-	f->used_slots += n;
-	relink(f, unit, longest, runs);
-	return true;
+	/* What an aligned block left fits the next one exactly. The first unit
+	 * of each length is tried, until any hole so long has room. */
+	for (least = n; (unit = choose(f, least)) != NULL;
+		least = longest + 1) {
+		longest = unit->longest;
+		runs = unit->runs;
+		if (!hl_unit_take_aligned(
+			    unit, n, align_slots, &out->slot, &out->zero))
+			continue;
+		out->unit = unit;
+		out->slots = n;
+		f->used_slots += n;
+		relink(f, unit, longest, runs);
+		return true;
+	}
+	return false;
 }
 
 bool hl_filler_give(

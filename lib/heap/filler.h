@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The filler packs runs of 1 to 255 slots into units so that units empty out:
+ * The filler packs runs of 1 to 512 slots into units so that units empty out:
  * it takes from the unit whose longest free run is the shortest that still
  * fits, and among those from the one with the most allocations (in steps of
  * powers of two). Temeraire's idea (OSDI '21): long free runs are kept for
@@ -23,7 +23,7 @@
 
 struct hl_filler {
 	/*
-	 * By longest free run (0..256), then density. A head is initialised
+	 * By longest free run (0..512), then density. A head is initialised
 	 * when its bucket gets a unit: zero bytes are an empty filler, and
 	 * buckets that are never used are never touched.
 	 */
@@ -46,7 +46,7 @@ void hl_filler_init(struct hl_filler *f);
 void hl_filler_add(struct hl_filler *f, struct hl_unit *unit);
 /* Takes a unit out again, whatever its contents; home becomes UNUSED. */
 void hl_filler_remove(struct hl_filler *f, struct hl_unit *unit);
-/* n slots, 1..256. False if no unit has so many in a row free. */
+/* n slots, 1..512. False if no unit has so many in a row free. */
 bool hl_filler_take(struct hl_filler *f, unsigned n, struct hl_run *out);
 /* The same, with `slot` a multiple of align_slots, a power of two. */
 bool hl_filler_take_aligned(struct hl_filler *f, unsigned n,

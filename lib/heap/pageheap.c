@@ -73,11 +73,12 @@ static bool take_base(struct hl_arena *arena, unsigned n, unsigned align_slots,
 	struct hl_unit *unit = arena->base_unit;
 
 	HL_REQUIRES(&arena->page_lock);
-	if (unit == NULL || align_slots > 1 || unit->longest < n)
+	if (unit == NULL || unit->longest < n ||
+		!hl_unit_take_aligned(
+			unit, n, align_slots, &run->slot, &run->zero))
 		return false;
 	run->unit = unit;
 	run->slots = n;
-	run->slot = hl_unit_take(unit, n, &run->zero);
 	return true;
 }
 
@@ -161,9 +162,10 @@ static int grow_base(struct hl_arena *arena)
 		return rc;
 	hl_lock_acquire(&arena->page_lock);
 	/* The rest of the unit stays untouched, and costs nothing, but where
-	 * the unit itself counts. */
+	 * the unit itself counts. In front: what is behind is known to be zero.
+	 */
 	if (!hl_space_is_confined())
-		hl_unit_take_at(unit, BASE_SLOTS, HL_UNIT_SLOTS - BASE_SLOTS);
+		hl_unit_take_at(unit, 0, HL_UNIT_SLOTS - BASE_SLOTS);
 	arena->base_unit = unit;
 	hl_lock_release(&arena->page_lock);
 	return 0;
@@ -247,7 +249,7 @@ static int take_growing(struct hl_arena *arena, unsigned n,
 		hl_lock_acquire(&arena->page_lock);
 		ready = take_ready(arena, n, align_slots, run);
 		base = arena->base_unit == NULL && arena == &hl_arena_first &&
-		       n <= BASE_SLOTS && align_slots == 1;
+		       n <= BASE_SLOTS;
 		hl_lock_release(&arena->page_lock);
 		if (ready)
 			break;

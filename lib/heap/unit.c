@@ -160,6 +160,27 @@ unsigned hl_unit_take(struct hl_unit *unit, unsigned n, bool *zero)
 	return best;
 }
 
+bool hl_unit_take_aligned(struct hl_unit *unit, unsigned n, unsigned align,
+	unsigned *slot, bool *zero)
+{
+	unsigned from, to = 0, at, best = 0, best_len = HL_UNIT_SLOTS + 1;
+
+	while ((from = next_free(unit->used, to)) < HL_UNIT_SLOTS) {
+		to = next_used(unit->used, from);
+		at = (from + align - 1) & ~(align - 1);
+		if (at + n <= to && to - from < best_len) {
+			best = at;
+			best_len = to - from;
+		}
+	}
+	if (best_len > HL_UNIT_SLOTS)
+		return false;
+	*slot = best;
+	*zero = best >= unit->fresh_from;
+	hl_unit_take_at(unit, best, n);
+	return true;
+}
+
 void hl_unit_take_at(struct hl_unit *unit, unsigned slot, unsigned n)
 {
 	mark(unit, slot, n);

@@ -49,6 +49,12 @@ uintptr_t hl_unit_base(const struct hl_unit *unit);
  * them are still as the kernel cleared them.
  */
 unsigned hl_unit_take(struct hl_unit *unit, unsigned n, bool *zero);
+/*
+ * The same, the first slot a multiple of `align` (a power of two), wherever the
+ * hole begins. False, and nothing taken, if no hole has room.
+ */
+bool hl_unit_take_aligned(struct hl_unit *unit, unsigned n, unsigned align,
+	unsigned *slot, bool *zero);
 /* Takes exactly these slots (they must be free), as one run. */
 void hl_unit_take_at(struct hl_unit *unit, unsigned slot, unsigned n);
 /* Gives a whole run back. */

@@ -165,7 +165,7 @@ static bool naive_choice(unsigned n, unsigned *longest, unsigned *step)
 static void step_take(struct model_in *in)
 {
 	unsigned n = 1 + (unsigned)model_draw(in, 1u << (size_bits - 1));
-	unsigned align = 1, wide, longest, step, u, slot;
+	unsigned align = 1, wide, longest, step, u;
 	struct hl_run got = {0};
 	bool fits;
 
@@ -179,24 +179,28 @@ static void step_take(struct model_in *in)
 	wide = wide > SLOTS ? SLOTS : wide;
 	fits = align <= SLOTS && naive_choice(wide, &longest, &step);
 	seen.takes++;
-	seen.full += !fits;
-	if (align > 1)
-		model_equal(
-			hl_filler_take_aligned(&real, n, align, &got), fits);
-	else
+	if (align > 1) {
+		/* A shorter hole may have room as well. */
+		if (!hl_filler_take_aligned(&real, n, align, &got)) {
+			model_check(!fits);
+			seen.full++;
+			return;
+		}
+		u = (unsigned)(got.unit - real_unit);
+		model_check(got.slot % align == 0);
+	} else {
 		model_equal(hl_filler_take(&real, n, &got), fits);
-	if (!fits)
-		return;
-	u = (unsigned)(got.unit - real_unit);
-	model_equal(naive_unit[u].longest, longest);
-	model_equal(step_of(naive_unit[u].runs), step);
-	slot = naive_best_fit(naive_unit[u].used, SLOTS, wide);
-	model_equal(got.zero, slot >= naive_unit[u].ever);
-	model_equal(got.slot, (slot + align - 1) / align * align);
+		seen.full += !fits;
+		if (!fits)
+			return;
+		u = (unsigned)(got.unit - real_unit);
+		model_equal(naive_unit[u].longest, longest);
+		model_equal(step_of(naive_unit[u].runs), step);
+		model_equal(got.slot,
+			naive_best_fit(naive_unit[u].used, SLOTS, wide));
+	}
+	model_equal(got.zero, got.slot >= naive_unit[u].ever);
 	model_equal(got.slots, n);
-	/* The padding was taken for a moment. */
-	if (slot + wide > naive_unit[u].ever)
-		naive_unit[u].ever = slot + wide;
 	new_run(u, got.slot, n);
 	compare(u);
 }
