@@ -221,6 +221,41 @@ static int commit_as(const struct hl_span *span, struct hl_tract_home *t,
 	return rc;
 }
 
+static uintptr_t address_of(const struct hl_tract_home *t, uint32_t slot)
+{
+	return t->stretch->base + (size_t)t->tract.first_unit * HL_UNIT_BYTES +
+	       (size_t)slot * HL_SLOT_BYTES;
+}
+
+/*
+ * The run was taken long enough for a block of `bytes` to be aligned in it:
+ * what it does not need in front and behind goes back before memory is behind
+ * it.
+ */
+static uintptr_t fit(struct hl_straddle_home *home, struct hl_straddle_run *run,
+	size_t bytes, size_t align)
+{
+	struct hl_tract_home *t =
+		hl_container_of(run->tract, struct hl_tract_home, tract);
+	uintptr_t base = address_of(t, run->slot);
+	uintptr_t start = hl_align_up(base, align);
+	uint32_t skip = (uint32_t)((start - base) >> HL_SLOT_SHIFT);
+	struct hl_straddle_run gone;
+
+	if (skip > 0) {
+		hl_straddle_give(
+			&home->straddle, run->tract, run->slot, skip, &gone);
+		run->slot += skip;
+		run->slots -= skip;
+		run->from_unit += gone.to_unit - gone.from_unit;
+	}
+	hl_straddle_shrink(&home->straddle, run->tract, run->slot, run->slots,
+		slots_for(bytes), &gone);
+	run->slots = slots_for(bytes);
+	run->to_unit -= gone.to_unit - gone.from_unit;
+	return start;
+}
+
 int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	enum hl_learn_backing backing)
 {
@@ -230,6 +265,7 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	uint32_t slots = slots_for(bytes + extra);
 	struct hl_straddle_run run;
 	struct hl_tract_home *t;
+	uintptr_t start;
 	int rc;
 
 	HL_REQUIRES(&arena->grow_lock);
@@ -240,6 +276,8 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 			return rc;
 	}
 	t = hl_container_of(run.tract, struct hl_tract_home, tract);
+	start = fit(home, &run, bytes, align);
+	slots = run.slots;
 	/* Units that are not committed are clean. */
 	span->zero = hl_bitmap_all_clear(t->dirty, run.slot, run.slot + slots);
 	rc = commit_as(span, t, &run, backing);
@@ -253,10 +291,7 @@ int hl_straddle_home_take(struct hl_span *span, size_t bytes, size_t align,
 	span->str.slot = run.slot;
 	span->str.slots = slots;
 	hl_bitmap_set(t->dirty, run.slot, run.slot + slots);
-	span->start = hl_align_up(
-		t->stretch->base + (size_t)t->tract.first_unit * HL_UNIT_BYTES +
-			(size_t)run.slot * HL_SLOT_BYTES,
-		align);
+	span->start = start;
 	return 0;
 }
 
