@@ -107,7 +107,7 @@ static unsigned fullness(const struct hl_stretch *s, size_t i)
 	switch (u->home) {
 	case HL_UNIT_FILLER:
 	case HL_UNIT_STRADDLE:
-		return HL_MIN(u->used_slots, 255u);
+		return u->used_slots * 255u / (unsigned)HL_UNIT_SLOTS;
 	case HL_UNIT_CACHED:
 		return 0;
 	default:
