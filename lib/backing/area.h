@@ -133,10 +133,10 @@ bool hl_area_is_base(const struct hl_area *area, size_t unit);
 void hl_area_demote(struct hl_area *area, size_t unit);
 
 /*
- * Units that are on base pages become LAZY (backing/collapse.c). One that has
+ * Units that are on base pages become LAZY (backing/collapse.c): one that has
  * `least` bytes resident is joined at once, if the kernel can and no other
- * process has a part of it; in others what is touched from now on is a THP as
- * far as nothing is there. Other kinds stay as they are.
+ * process has a part of it; one of which nothing is resident is a THP where it
+ * is touched. What is between, and other kinds, stay as they are.
  */
 void hl_area_promote(
 	struct hl_area *area, size_t from, size_t to, size_t least);

@@ -66,8 +66,9 @@ static struct {
 
 static void expect(unsigned what)
 {
-	atomic_fetch_or_explicit(&again, what, memory_order_relaxed);
-	atomic_fetch_or_explicit(&expected, what, memory_order_relaxed);
+	/* In this order: see stop(). */
+	atomic_fetch_or(&again, what);
+	atomic_fetch_or(&expected, what);
 }
 
 /* Passes go on as long as there are any, but more and more seldom. */
@@ -177,8 +178,10 @@ static bool advise(struct hl_area *area, size_t unit)
 void hl_area_demote(struct hl_area *area, size_t unit)
 {
 	if (hl_unit_load(area, unit) == HL_BACKING_LAZY &&
-		hl_resident_pages(hl_unit_addr(area, unit), HL_UNIT_BYTES) == 0)
-		(void)turn(area, unit, HL_BACKING_LAZY, HL_BACKING_BASE);
+		hl_resident_pages(hl_unit_addr(area, unit), HL_UNIT_BYTES) ==
+			0 &&
+		turn(area, unit, HL_BACKING_LAZY, HL_BACKING_BASE))
+		hl_collapse_expect_base();
 }
 
 bool hl_area_is_base(const struct hl_area *area, size_t unit)
@@ -202,12 +205,16 @@ void hl_area_promote(struct hl_area *area, size_t from, size_t to, size_t least)
 		return;
 	for (size_t u = from; u < to; u++) {
 		char *addr = hl_unit_addr(area, u);
-		bool full;
+		size_t present;
 
 		if (!hl_area_is_base(area, u))
 			continue;
-		full = hl_resident_pages(addr, HL_UNIT_BYTES) >= pages;
-		if (advise(area, u) && full && !is_shared(addr) &&
+		present = hl_resident_pages(addr, HL_UNIT_BYTES);
+		/* Else it could only be joined, and passes look at base units.
+		 */
+		if (present != 0 && present < pages)
+			continue;
+		if (advise(area, u) && present != 0 && !is_shared(addr) &&
 			!collapse(area, u))
 			return;
 	}
@@ -275,8 +282,8 @@ static bool advance(void)
 /* Nothing but `left`, and what was asked for meanwhile. */
 static void stop(unsigned left)
 {
-	left |= atomic_load_explicit(&again, memory_order_relaxed);
-	atomic_store_explicit(&expected, left, memory_order_relaxed);
+	atomic_store(&expected, left);
+	atomic_fetch_or(&expected, atomic_load(&again));
 }
 
 static void end_pass(uint64_t now)
