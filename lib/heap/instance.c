@@ -264,7 +264,9 @@ static void drop_tracts(struct hl_arena *arena, struct hl_straddle_home *home)
 	hl_list_for_each_safe (pos, tmp, &home->tracts)
 		hl_pool_of_give(&arena->tract_pool,
 			hl_list_entry(pos, struct hl_tract_home, link));
-	*home = (struct hl_straddle_home){0};
+	/* Its buckets, which are large, mean nothing from here on. */
+	hl_straddle_init(&home->straddle);
+	home->tracts = (struct hl_list){0};
 }
 
 /* As it was before its first block. All locks of the arena are held. */

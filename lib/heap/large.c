@@ -102,7 +102,8 @@ static int commit_as(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	return rc;
 }
 
-/* Commits units [from, to) of which the block uses `bytes` from `from` on. */
+/* Commits units [from, to), the last of a block; of `bytes` it is the rest that
+ * counts, which the block uses of its last unit. */
 static int commit(struct hl_span *span, size_t from, size_t to, size_t bytes,
 	enum hl_learn_backing backing)
 {
