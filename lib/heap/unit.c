@@ -225,15 +225,6 @@ void hl_unit_shrink(
 	HL_VALID(hl_unit_is_valid(unit));
 }
 
-void hl_unit_trim(
-	struct hl_unit *unit, unsigned slot, unsigned n, unsigned skip)
-{
-	HL_ASSERT(skip < n);
-	if (skip > 0)
-		unmark(unit, slot, skip);
-	HL_VALID(hl_unit_is_valid(unit));
-}
-
 bool hl_unit_is_valid(const struct hl_unit *unit)
 {
 	unsigned last = hole_start(unit->used, HL_UNIT_SLOTS);

@@ -61,14 +61,11 @@ void hl_unit_take_at(struct hl_unit *unit, unsigned slot, unsigned n);
 void hl_unit_give(struct hl_unit *unit, unsigned slot, unsigned n);
 /*
  * Changes a run of n slots in place. grow: false (nothing changed) if the slots
- * behind it are taken. shrink: its end moves down. trim: its start moves up by
- * `skip`. At least one slot stays.
+ * behind it are taken. shrink: its end moves down; at least one slot stays.
  */
 bool hl_unit_grow(struct hl_unit *unit, unsigned slot, unsigned n, unsigned to);
 void hl_unit_shrink(
 	struct hl_unit *unit, unsigned slot, unsigned n, unsigned to);
-void hl_unit_trim(
-	struct hl_unit *unit, unsigned slot, unsigned n, unsigned skip);
 bool hl_unit_is_valid(const struct hl_unit *unit);
 
 #endif

@@ -187,7 +187,7 @@ static void step_take(struct model_in *in)
 			return;
 		}
 		u = (unsigned)(got.unit - real_unit);
-		model_check(got.slot % align == 0);
+		model_check(!fits || naive_unit[u].longest <= longest);
 	} else {
 		model_equal(hl_filler_take(&real, n, &got), fits);
 		seen.full += !fits;
@@ -196,9 +196,9 @@ static void step_take(struct model_in *in)
 		u = (unsigned)(got.unit - real_unit);
 		model_equal(naive_unit[u].longest, longest);
 		model_equal(step_of(naive_unit[u].runs), step);
-		model_equal(got.slot,
-			naive_best_fit(naive_unit[u].used, SLOTS, wide));
 	}
+	model_equal(
+		got.slot, naive_best_fit(naive_unit[u].used, SLOTS, n, align));
 	model_equal(got.zero, got.slot >= naive_unit[u].ever);
 	model_equal(got.slots, n);
 	new_run(u, got.slot, n);

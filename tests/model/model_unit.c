@@ -24,7 +24,8 @@ static struct {
 } naive;
 
 static struct {
-	uint64_t takes, full, places, gives, grows, refused, shrinks, zero;
+	uint64_t takes, full, aligned, places, gives, grows, refused, shrinks,
+		zero;
 } seen;
 
 static void set(unsigned slot, unsigned n, uint8_t used)
@@ -74,16 +75,27 @@ static void new_run(unsigned slot, unsigned n)
 static void step_take(struct model_in *in)
 {
 	unsigned n = draw_slots(in);
-	unsigned expected = naive_best_fit(naive.used, SLOTS, n);
+	unsigned align = 1u << (model_chance(in, 3) ? model_draw(in, 10) : 0);
+	unsigned expected = naive_best_fit(naive.used, SLOTS, n, align);
+	unsigned slot = SLOTS;
 	bool zero;
 
 	seen.takes++;
 	if (expected == SLOTS) {
 		seen.full++;
-		model_check(real.longest < n);
+		model_check(align > 1 || real.longest < n);
+		model_check(
+			!hl_unit_take_aligned(&real, n, align, &slot, &zero));
 		return;
 	}
-	model_equal(hl_unit_take(&real, n, &zero), expected);
+	if (align > 1) {
+		seen.aligned++;
+		model_check(
+			hl_unit_take_aligned(&real, n, align, &slot, &zero));
+	} else {
+		slot = hl_unit_take(&real, n, &zero);
+	}
+	model_equal(slot, expected);
 	model_equal(zero, expected >= naive.ever);
 	seen.zero += zero;
 	new_run(expected, n);
@@ -133,14 +145,8 @@ static void step_resize(struct model_in *in, unsigned which)
 	}
 	seen.shrinks++;
 	to = 1 + (unsigned)model_draw(in, n);
-	if (model_chance(in, 2)) {
-		hl_unit_shrink(&real, slot, n, to);
-		set(slot + to, n - to, 0);
-	} else {
-		hl_unit_trim(&real, slot, n, n - to);
-		set(slot, n - to, 0);
-		naive.run[which].slot = slot + n - to;
-	}
+	hl_unit_shrink(&real, slot, n, to);
+	set(slot + to, n - to, 0);
 	naive.run[which].n = to;
 }
 
@@ -170,8 +176,8 @@ void model_end(void)
 void model_summary(FILE *out)
 {
 	fprintf(out,
-		"%lu takes (%lu without room, %lu zero), %lu at a place, %lu "
-		"gives, %lu grows (%lu refused), %lu shrinks and trims\n",
-		seen.takes, seen.full, seen.zero, seen.places, seen.gives,
-		seen.grows, seen.refused, seen.shrinks);
+		"%lu takes (%lu without room, %lu aligned, %lu zero), %lu at a "
+		"place, %lu gives, %lu grows (%lu refused), %lu shrinks\n",
+		seen.takes, seen.full, seen.aligned, seen.zero, seen.places,
+		seen.gives, seen.grows, seen.refused, seen.shrinks);
 }

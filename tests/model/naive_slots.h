@@ -33,16 +33,20 @@ static inline unsigned naive_longest(const uint8_t *used, unsigned slots)
 	return longest;
 }
 
-/* The first of the shortest holes with n slots; `slots` if there is none. */
+/*
+ * The first slot that is a multiple of `align` in the first of the shortest
+ * holes with n slots from there on; `slots` if there is none.
+ */
 static inline unsigned naive_best_fit(
-	const uint8_t *used, unsigned slots, unsigned n)
+	const uint8_t *used, unsigned slots, unsigned n, unsigned align)
 {
-	unsigned best = slots, best_len = slots + 1, slot, hole;
+	unsigned best = slots, best_len = slots + 1, slot, hole, at;
 
 	for (slot = 0; slot < slots; slot += hole + 1) {
 		hole = naive_hole(used, slots, slot);
-		if (hole >= n && hole < best_len) {
-			best = slot;
+		at = (slot + align - 1) / align * align;
+		if (at + n <= slot + hole && hole < best_len) {
+			best = at;
 			best_len = hole;
 		}
 	}

@@ -138,12 +138,34 @@ static void test_in_place(void **state)
 	assert_int_equal(unit.longest, 10);
 	hl_unit_shrink(&unit, 64, 448, 428);
 	assert_int_equal(unit.longest, 20);
-	hl_unit_trim(&unit, 10, 54, 53);
-	assert_int_equal(unit.longest, 63);
-	assert_int_equal(unit.runs, 2);
-	hl_unit_give(&unit, 63, 1);
+	hl_unit_give(&unit, 10, 54);
+	assert_int_equal(unit.longest, 64);
+	assert_int_equal(unit.runs, 1);
 	hl_unit_give(&unit, 64, 428);
 	assert_int_equal(unit.longest, HL_UNIT_SLOTS);
+	assert_true(hl_unit_is_valid(&unit));
+}
+
+static void test_aligned(void **state)
+{
+	struct hl_unit unit;
+	unsigned slot;
+	bool zero;
+
+	(void)state;
+	with_holes(&unit);
+	/* The hole of 4 begins at 60, the one of 10 at 0. */
+	assert_true(hl_unit_take_aligned(&unit, 2, 4, &slot, &zero));
+	assert_int_equal(slot, 60);
+	assert_false(zero);
+	assert_true(hl_unit_take_aligned(&unit, 2, 8, &slot, &zero));
+	assert_int_equal(slot, 0);
+	assert_true(hl_unit_take_aligned(&unit, 2, 8, &slot, &zero));
+	assert_int_equal(slot, 8);
+	assert_true(hl_unit_take_aligned(&unit, 20, 32, &slot, &zero));
+	assert_int_equal(slot, 480);
+	assert_true(zero);
+	assert_false(hl_unit_take_aligned(&unit, 20, 32, &slot, &zero));
 	assert_true(hl_unit_is_valid(&unit));
 }
 
@@ -180,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_never_handed_out_is_zero),
 		cmocka_unit_test(test_give_joins_holes),
 		cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_validity_notices_damage),
 	};
 
