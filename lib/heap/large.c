@@ -233,7 +233,8 @@ struct hl_span *hl_large_new(struct hl_arena *arena, size_t bytes, size_t align)
 		return NULL;
 	}
 	hl_learn_count(span->learn_kind, 1);
-	span->learned = span->zero && choice.tell;
+	/* Of more alignment it may have units that it has no use for. */
+	span->learned = span->zero && choice.tell && align <= HL_UNIT_BYTES;
 	hl_count_max(&hl_counts()->largest_block_bytes, bytes);
 	hl_large_count(1, (int64_t)hl_large_usable(span));
 	hl_pagemap_set(span->start, 1, span);

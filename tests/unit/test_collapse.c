@@ -318,6 +318,22 @@ static void test_hurry(void **state)
 	assert_true(is_huge(4));
 }
 
+static void test_demoted_and_filled(void **state)
+{
+	struct hl_want want = {.thp = true, .lazy = true, .node = -1};
+	struct hl_got got;
+
+	(void)state;
+	hl_area_release(area, 3, 4);
+	assert_int_equal(hl_area_commit(area, 3, 4, &want, &got), 0);
+	hl_area_demote(area, 3);
+	assert_true(hl_area_is_base(area, 3));
+	tick(100);
+	memset(unit(3), 1, HL_UNIT_BYTES);
+	tick(1000);
+	assert_true(is_huge(3));
+}
+
 static void test_base_shared_after_a_fork(void **state)
 {
 	(void)state;
@@ -389,6 +405,7 @@ int main(void)
 		TEST(test_no_proc),
 		TEST(test_new_base_units),
 		TEST(test_hurry),
+		TEST(test_demoted_and_filled),
 		TEST(test_base_shared_after_a_fork),
 		TEST(test_promote_and_demote),
 	};

@@ -13,6 +13,7 @@
 #include "heap/pagemap.h"
 #include "heap/space.h"
 #include "heap/span.h"
+#include "heap/stats.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -163,6 +164,55 @@ static void test_medium_block_changes_in_place(void **state)
 	hl_free(p);
 }
 
+static void test_picture_of_half_full_units(void **state)
+{
+	static char *p[400];
+	struct hl_counts *c = hl_counts();
+	unsigned half = 0;
+
+	(void)state;
+	for (size_t i = 0; i < HL_ARRAY_SIZE(p); i++)
+		p[i] = memset(hl_malloc(200000), 1, 200000);
+	for (size_t i = 0; i < HL_ARRAY_SIZE(p); i += 2)
+		hl_free(p[i]);
+	hl_heap_sample(false);
+	for (size_t i = 0; i < c->cells; i++)
+		half += c->cell[i] > 100 && c->cell[i] < 155;
+	assert_in_range(half, 30, 50);
+	for (size_t i = 1; i < HL_ARRAY_SIZE(p); i += 2)
+		hl_free(p[i]);
+}
+
+/* Blocks whose alignment is their size lie side by side, in what was freed too.
+ */
+static void test_aligned_blocks_leave_no_gaps(void **state)
+{
+	static char *p[8192];
+	const size_t bytes = 8192;
+	struct hl_heap_stats before, after;
+
+	(void)state;
+	hl_heap_release();
+	hl_heap_stats(&before);
+	for (unsigned round = 0; round < 8; round++) {
+		for (size_t i = 0; i < HL_ARRAY_SIZE(p); i++) {
+			if ((i * 2654435761u >> (8 + round)) & 1)
+				continue;
+			hl_free(p[i]);
+			p[i] = NULL;
+		}
+		for (size_t i = 0; i < HL_ARRAY_SIZE(p); i++)
+			if (p[i] == NULL)
+				p[i] = hl_memalign(bytes, bytes);
+	}
+	hl_heap_stats(&after);
+	assert_in_range(after.committed_bytes - before.committed_bytes,
+		HL_ARRAY_SIZE(p) * bytes * 7 / 8,
+		HL_ARRAY_SIZE(p) * bytes * 9 / 8);
+	for (size_t i = 0; i < HL_ARRAY_SIZE(p); i++)
+		hl_free(p[i]);
+}
+
 static void test_large_block_grows_without_copy(void **state)
 {
 	char *p = hl_malloc(40 * HL_MIB);
@@ -254,6 +304,8 @@ int main(void)
 		cmocka_unit_test(test_calloc_is_zero_when_reused),
 		cmocka_unit_test(test_realloc_keeps_contents),
 		cmocka_unit_test(test_medium_block_changes_in_place),
+		cmocka_unit_test(test_picture_of_half_full_units),
+		cmocka_unit_test(test_aligned_blocks_leave_no_gaps),
 		cmocka_unit_test(test_large_block_grows_without_copy),
 		cmocka_unit_test(test_blocks_of_an_ended_thread),
 		cmocka_unit_test(test_double_frees_do_not_hide),
