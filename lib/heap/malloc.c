@@ -136,11 +136,18 @@ static void *last_resort(size_t bytes, size_t align, bool clear)
  */
 static bool is_for_next(size_t bytes)
 {
-	if (hl_likely(!hl_space_is_confined()) || bytes < HL_LARGE_MIN ||
-		bytes >= HL_STRADDLE_MAX || hl_space_room() >= ROOM_MIN)
-		return false;
-	hl_count_fallback(HL_LIMIT_MEMORY, 1);
-	return true;
+	return hl_unlikely(hl_space_is_confined()) && bytes >= HL_LARGE_MIN &&
+	       bytes < HL_STRADDLE_MAX && hl_space_room() < ROOM_MIN;
+}
+
+/* In time, before there is nothing left. */
+static void *from_next(size_t bytes, size_t align, bool clear)
+{
+	void *p = last_resort(bytes, align, clear);
+
+	if (p != NULL)
+		hl_count_fallback(HL_LIMIT_MEMORY, 1);
+	return p;
 }
 
 /* The whole of every path but the first pop. */
@@ -151,7 +158,7 @@ static HL_NOINLINE void *alloc_slow(size_t bytes, size_t align, bool clear)
 
 	if (hl_likely(bytes <= PTRDIFF_MAX)) {
 		if (hl_unlikely(is_for_next(bytes)))
-			p = last_resort(bytes, align, clear);
+			p = from_next(bytes, align, clear);
 		if (hl_likely(p == NULL))
 			p = alloc(bytes, align, clear);
 		if (hl_unlikely(p == NULL) && squeeze())
@@ -409,15 +416,18 @@ static HL_NOINLINE void *realloc_foreign(void *p, size_t bytes)
 	return to;
 }
 
+static bool is_large(const struct hl_span *span)
+{
+	return span->kind == HL_SPAN_STRADDLE || span->kind == HL_SPAN_LARGE;
+}
+
 static void *realloc_moving(struct hl_span *span, void *p, size_t bytes)
 {
 	size_t old = span_usable(span);
 	void *to = NULL;
 
-	if (outgrows_us(span, old, bytes)) {
-		hl_count_fallback(HL_LIMIT_MEMORY, 1);
-		to = last_resort(bytes, 1, false);
-	}
+	if (outgrows_us(span, old, bytes))
+		to = from_next(bytes, 1, false);
 	if (to == NULL && span->kind == HL_SPAN_LARGE && bytes > old) {
 		struct hl_span *moved = hl_large_move(span, bytes);
 
@@ -429,8 +439,10 @@ static void *realloc_moving(struct hl_span *span, void *p, size_t bytes)
 			     ? hl_instance_alloc(
 				       hl_instance_of(span->arena), bytes, 1)
 			     : hl_malloc(bytes);
+	/* Where it is, after all: that was not tried if it outgrows us. */
 	if (to == NULL)
-		return NULL;
+		return is_large(span) && hl_large_resize(span, bytes) ? p
+								      : NULL;
 	memcpy(to, p, HL_MIN(old, bytes));
 	hl_free(p);
 	return to;
