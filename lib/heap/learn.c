@@ -20,7 +20,6 @@
 #define RELEARN_EVERY 32u /* a dense kind is lazy once in so many */
 #define DENSE	      90u /* percent */
 #define SPARSE	      15u
-#define LIVE_SPARSE   50u
 #define AUTO_MAX      (64 * HL_MIB)
 
 static struct bucket {
@@ -209,7 +208,7 @@ bool hl_learn_is_sparse(unsigned kind)
 	struct bucket *b = &buckets[kind];
 
 	return atomic_load_explicit(&b->seen, memory_order_relaxed) &&
-	       get(&b->touched) < LIVE_SPARSE;
+	       get(&b->touched) < HL_LEARN_DENSE;
 }
 
 void hl_learn_tell(unsigned kind, const void *block, size_t bytes)
@@ -228,7 +227,7 @@ void hl_learn_tell(unsigned kind, const void *block, size_t bytes)
 	if (now >= DENSE && live > get(&b->filled))
 		set(&b->filled, live);
 	/* It was on base pages in vain. */
-	if (hl_learn_is_sparse(kind) && now >= LIVE_SPARSE)
+	if (hl_learn_is_sparse(kind) && now >= HL_LEARN_DENSE)
 		hl_learn_live(kind, now);
 }
 

@@ -25,6 +25,9 @@
 
 #define HL_LEARN_KINDS 48u
 #define HL_LEARN_NONE  0u /* of no kind: the blocks of first-class heaps */
+/* Percent; a live block of which less is touched is sparse. Huge pages cost at
+ * most twice as much then. */
+#define HL_LEARN_DENSE 50u
 
 enum hl_learn_backing {
 	HL_LEARN_LAZY,	   /* THP where touched */

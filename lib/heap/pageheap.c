@@ -161,9 +161,9 @@ static int grow_base(struct hl_arena *arena)
 	if (rc < 0)
 		return rc;
 	hl_lock_acquire(&arena->page_lock);
-	/* The rest of the unit stays untouched, and costs nothing, but where
-	 * the unit itself counts. In front: what is behind is known to be zero.
-	 */
+	/* The rest of the unit stays untouched, and costs nothing, but under a
+	 * ulimit: there all of it is used. It is in front, since what is behind
+	 * all that was handed out is known to be zero. */
 	if (!hl_space_is_confined())
 		hl_unit_take_at(unit, 0, HL_UNIT_SLOTS - BASE_SLOTS);
 	arena->base_unit = unit;
@@ -319,10 +319,11 @@ bool hl_pageheap_resize(struct hl_span *span, unsigned to)
 	struct hl_arena *arena = span->arena;
 	struct hl_unit *unit = span->run.unit;
 	unsigned n = span->slots16;
-	bool base = unit == arena->base_unit, ok = true;
+	bool base, ok = true;
 
 	HL_ASSERT(to >= 1);
 	hl_lock_acquire(&arena->page_lock);
+	base = unit == arena->base_unit;
 	if (to < n && base)
 		hl_unit_shrink(unit, span->run.slot, n, to);
 	else if (to < n)

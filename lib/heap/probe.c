@@ -7,7 +7,6 @@
 #include "heap/large.h"
 #include "system/os.h"
 
-#define DENSE	    50u /* percent; huge pages cost at most twice as much */
 #define RANGE_MAX   HL_STRADDLE_MAX /* bytes looked at, of a sparse block */
 #define SETTLED_MS  100u	    /* who fills a block has gone on by then */
 #define THP_OFF_FOR 64u		    /* blocks, until it is asked for again */
@@ -64,7 +63,7 @@ static bool is_base(const struct hl_area *area, uintptr_t addr)
 }
 
 /* Units are shared: another block may have made one huge. */
-static bool is_exact(const struct hl_probe *p)
+static bool is_all_base(const struct hl_probe *p)
 {
 	const struct hl_area *area = hl_area_find((void *)p->from);
 	uintptr_t at = p->from;
@@ -109,8 +108,8 @@ static bool is_last_dense(const struct hl_probe *p)
 	const struct hl_probe last = {
 		.span = p->last, .from = p->last_from, .to = p->last_to};
 
-	if (p->last == NULL || !is_exact(&last) ||
-		touched(&last) * 100 < DENSE * (last.to - last.from))
+	if (p->last == NULL || !is_all_base(&last) ||
+		touched(&last) * 100 < HL_LEARN_DENSE * (last.to - last.from))
 		return false;
 	promote(&last);
 	return true;
@@ -144,9 +143,9 @@ static void look(struct hl_probe *p, unsigned kind)
 	size_t bytes = touched(p);
 	unsigned percent = (unsigned)(bytes * 100 / (p->to - p->from));
 
-	if (!is_exact(p)) {
+	if (!is_all_base(p)) {
 		drop(p, get(&p->made));
-	} else if (percent >= DENSE) {
+	} else if (percent >= HL_LEARN_DENSE) {
 		hl_learn_live(kind, percent);
 		promote(p);
 		drop(p, (uint64_t)get(&p->made) * 2);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The straddle area: blocks between an eighth of a unit and some units, packed
- * back to back across unit borders, so that 1.1 MiB does not cost 2 MiB. It
- * works on tracts of consecutive units (64 MiB each, a bitmap of slots) and
- * tells the caller which units come into use or fall out of use: the caller
- * commits and releases them. Since runs share units, that must be done before
- * anyone else takes or gives here: the caller holds the arena's GROW lock
- * around the call and what follows from it.
+ * The straddle area: blocks between an eighth of a unit and some units, and
+ * sparse smaller ones, packed back to back across unit borders, so that 1.1 MiB
+ * does not cost 2 MiB. It works on tracts of consecutive units (64 MiB each, a
+ * bitmap of slots) and tells the caller which units come into use or fall out
+ * of use: the caller commits and releases them. Since runs share units, that
+ * must be done before anyone else takes or gives here: the caller holds the
+ * arena's GROW lock around the call and what follows from it.
  *
  * Pure structure: no system call, no allocation, guarded by that GROW lock.
  * O(1) in the number of tracts. Its caller is heap/straddle_home.c.

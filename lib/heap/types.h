@@ -66,7 +66,7 @@ struct hl_span {
 	_Atomic bool listed;  /* on arena->abandoned; written under ARENA */
 	bool zero;	 /* at hand-out: memory is as the kernel cleared it */
 	bool learned;	 /* large: what was touched is told to heap/learn.h */
-	bool wished : 1; /* constant (straddle, large): see heap/learn.h */
+	bool wished : 1; /* constant (straddle, large): heap/learn.h */
 	bool populated : 1;	 /* the same; not lazy */
 	uint16_t slots16;	 /* small, medium: slots of the run */
 	struct hl_thread *maker; /* small: who made it; to compare only */
