@@ -2,8 +2,9 @@
 /*
  * The table of size classes. slots is the smallest run of two slots or
  * more that holds at least eight blocks (four from 1 KiB on, three from 8 KiB
- * on) and leaves at most 5 % over; test_sizeclass.c checks every row. Constant,
- * so that it is there before any constructor.
+ * on) and leaves at most 5 % over (2.5 % from 2 KiB on, where rounding up to
+ * the class wastes most); test_sizeclass.c checks every row. Constant, so that
+ * it is there before any constructor.
  */
 #include "heap/sizeclass.h"
 
@@ -53,13 +54,13 @@ const struct hl_class hl_class[HL_CLASSES] = {
 	{  2048,   2097152,  2 },
 	{  2304,   1864136,  4 },
 	{  2560,   1677722,  5 },
-	{  2816,   1525202,  5 },
+	{  2816,   1525202,  7 },
 	{  3072,   1398102,  3 },
 	{  3328,   1290556,  5 },
 	{  3584,   1198373,  7 },
 	{  3840,   1118482, 15 },
 	{  4096,   1048576,  4 },
-	{  4608,    932068,  7 },
+	{  4608,    932068,  8 },
 	{  5120,    838861,  5 },
 	{  5632,    762601,  7 },
 	{  6144,    699051,  6 },
@@ -67,17 +68,17 @@ const struct hl_class hl_class[HL_CLASSES] = {
 	{  7168,    599187,  7 },
 	{  7680,    559241, 15 },
 	{  8192,    524288,  6 },
-	{  9216,    466034,  7 },
+	{  9216,    466034,  9 },
 	{ 10240,    419431, 10 },
 	{ 11264,    381301, 11 },
 	{ 12288,    349526,  9 },
 	{ 13312,    322639, 10 },
-	{ 14336,    299594, 11 },
+	{ 14336,    299594, 14 },
 	{ 15360,    279621, 15 },
 	{ 16384,    262144, 12 },
-	{ 18432,    233017, 14 },
+	{ 18432,    233017, 18 },
 	{ 20480,    209716, 15 },
-	{ 22528,    190651, 17 },
+	{ 22528,    190651, 22 },
 	{ 24576,    174763, 18 },
 	{ 26624,    161320, 20 },
 	{ 28672,    149797, 21 },
