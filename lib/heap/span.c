@@ -20,6 +20,8 @@
 /* Spans of other threads' making that a thread keeps per class. */
 #define KEEP_OTHERS    64u
 #define SPAN_SLOTS_MAX 32u
+/* Up to that size a thread's first span of a class is one slot. */
+#define FIRST_BYTES 512u
 
 struct hl_span hl_span_none;
 
@@ -33,6 +35,9 @@ static unsigned span_slots(const struct hl_thread *t, unsigned class_)
 	unsigned n = hl_class[class_].slots;
 	unsigned made = t->made[class_];
 
+	/* Of a thread that needs a few blocks most of a span stays empty. */
+	if (made == 0 && hl_class[class_].block_bytes <= FIRST_BYTES)
+		return 1;
 	while (made >= 8 && n * 2 <= SPAN_SLOTS_MAX) {
 		n *= 2;
 		made /= 4;
