@@ -25,14 +25,16 @@
 
 #define HL_LEARN_KINDS 48u
 #define HL_LEARN_NONE  0u /* of no kind: the blocks of first-class heaps */
-/* Percent; a live block of which less is touched is sparse. Huge pages cost at
- * most twice as much then. */
+/*
+ * Percent; a live block of which less is touched is sparse. Not more: what
+ * grows by doubling, as C++'s vectors do, is half full when it has just grown.
+ */
 #define HL_LEARN_DENSE 50u
 
 enum hl_learn_backing {
 	HL_LEARN_LAZY,	   /* THP where touched */
 	HL_LEARN_PROBE,	   /* the same, but begins on base pages */
-	HL_LEARN_WARY,	   /* and ends on some, where the next may begin */
+	HL_LEARN_WARY,	   /* base pages, until it is seen how it is used */
 	HL_LEARN_SPARSE,   /* base pages where touched */
 	HL_LEARN_POPULATE, /* huge pages at once */
 };

@@ -9,6 +9,7 @@
 
 #define RANGE_MAX   HL_STRADDLE_MAX /* bytes looked at, of a sparse block */
 #define SETTLED_MS  100u	    /* who fills a block has gone on by then */
+#define TOLD_MIN    3u		    /* blocks, until their average counts */
 #define THP_OFF_FOR 64u		    /* blocks, until it is asked for again */
 
 static uint32_t get(_Atomic uint32_t *value)
@@ -103,13 +104,21 @@ static void drop(struct hl_probe *p, uint64_t next)
 	set_next(p, next);
 }
 
-static bool is_last_dense(const struct hl_probe *p)
+/* The newest blocks are, on average: one of a few may be full by chance. */
+static bool are_last_dense(struct hl_probe *p)
 {
 	const struct hl_probe last = {
 		.span = p->last, .from = p->last_from, .to = p->last_to};
+	size_t bytes;
 
-	if (p->last == NULL || !is_all_base(&last) ||
-		touched(&last) * 100 < HL_LEARN_DENSE * (last.to - last.from))
+	if (p->last == NULL || !is_all_base(&last))
+		return false;
+	bytes = touched(&last);
+	if (bytes == 0)
+		return false;
+	p->last = NULL;
+	p->percents += (uint32_t)(bytes * 100 / (last.to - last.from));
+	if (++p->told < TOLD_MIN || p->percents < HL_LEARN_DENSE * p->told)
 		return false;
 	promote(&last);
 	return true;
@@ -120,7 +129,7 @@ static void look_at_few(struct hl_probe *p, unsigned kind, size_t bytes)
 {
 	uint64_t now = hl_os->now_ms();
 
-	if (is_last_dense(p)) {
+	if (are_last_dense(p)) {
 		hl_learn_live(kind, 100);
 		drop(p, (uint64_t)get(&p->made) * 2);
 		return;
@@ -178,7 +187,11 @@ enum hl_learn_backing hl_probe_wants(struct hl_arena *arena, unsigned kind)
 	return HL_LEARN_LAZY;
 }
 
-/* The first base pages of the block; false: none. */
+/*
+ * The first base pages of the block; false: none, or so few that they say
+ * nothing of it. Programs fill from the front: the last 70 KiB of a unit are
+ * full of a block of 2 MiB that is hardly touched.
+ */
 static bool find_range(
 	const struct hl_span *span, size_t bytes, struct hl_probe *out)
 {
@@ -197,7 +210,7 @@ static bool find_range(
 	while (at < end && is_base(area, at))
 		at = hl_align_up(at + 1, HL_UNIT_BYTES);
 	out->to = HL_MIN(at, end);
-	return true;
+	return out->to - out->from >= HL_MIN(bytes, HL_UNIT_BYTES) / 2;
 }
 
 /* What was used before is resident whatever this block does. */
@@ -233,6 +246,7 @@ void hl_probe_begin(struct hl_span *span, size_t bytes)
 	p->to = found.to;
 	p->has_head = found.has_head;
 	p->touched = 0;
+	p->told = p->percents = 0;
 	p->span = span;
 	if (hl_learn_is_sparse(span->learn_kind))
 		look_again(p);

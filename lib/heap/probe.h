@@ -51,6 +51,8 @@ struct hl_probe {
 	/* While it is touched a little: the newest block that can tell. */
 	struct hl_span *last; /* or NULL */
 	uintptr_t last_from, last_to;
+	uint32_t told;	   /* of the newest blocks so far, */
+	uint32_t percents; /* and the sum of what was touched of each */
 };
 
 /*

@@ -19,6 +19,8 @@
 
 #define IDLE_UNITS ((size_t)16)
 #define IDLE_SHARE ((size_t)8)
+/* Blocks up to that are not of several units, to heap/probe.c. */
+#define PROBE_UNITS 2u
 
 static uint32_t slots_for(size_t bytes)
 {
@@ -164,8 +166,9 @@ static void set_idle(struct hl_arena *arena, struct hl_tract_home *t,
 
 /*
  * Whether a unit that the block brings into use shall be on base pages. A probe
- * takes one: where it begins or, if that is not its to choose, where the next
- * block will.
+ * of some units takes one: where it begins or, if that is not its to choose,
+ * where the next block will. A shorter one takes all, as what is used of a
+ * block is mostly its beginning.
  */
 static bool wants_base(const struct hl_tract_home *t,
 	const struct hl_straddle_run *run, uint32_t unit,
@@ -176,10 +179,11 @@ static bool wants_base(const struct hl_tract_home *t,
 
 	switch (backing) {
 	case HL_LEARN_SPARSE:
-		return true;
 	case HL_LEARN_WARY:
-		return unit == head || last;
+		return true;
 	case HL_LEARN_PROBE:
+		if (run->slots <= PROBE_UNITS * HL_UNIT_SLOTS)
+			return true;
 		if (head >= run->from_unit)
 			return unit == head;
 		return last && !hl_area_is_base(t->tract.area,

@@ -233,13 +233,42 @@ static void test_dense(void **state)
 	assert_int_equal(count(HL_BACKING_BASE) + count(HL_BACKING_LAZY), MANY);
 }
 
+/* Little of each is used, more than the end of a unit, and less than half. */
+static void test_beginnings(void **state)
+{
+	static const struct {
+		size_t bytes, used;
+	} kind[] = {{2200000, 100000}, {3000000, 1000000}};
+
+	(void)state;
+	for (size_t k = 0; k < HL_ARRAY_SIZE(kind); k++) {
+		for (unsigned i = 0; i < MANY; i++, fake.now_ms += 10)
+			fill(make(kind[k].bytes), kind[k].used);
+		assert_true(hl_learn_is_sparse(hl_learn_kind(kind[k].bytes)));
+		assert_true(count(HL_BACKING_BASE) >= MANY - 3);
+		teardown(state);
+	}
+}
+
+/* A few full ones among many of which a fifth is used. */
+static void test_varied(void **state)
+{
+	const size_t bytes = 300 * HL_KIB;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++, fake.now_ms += 10)
+		fill(make(bytes), i % 5 == 4 ? bytes : bytes / 10);
+	assert_true(hl_learn_is_sparse(hl_learn_kind(bytes)));
+}
+
 /* Made first, `first` bytes of each written, and filled later. */
 static void check_filled_later(unsigned n, size_t bytes, size_t first)
 {
 	for (unsigned i = 0; i < n; i++, fake.now_ms += 100)
 		fill(make(bytes), first);
+	/* Those that begin in the units of the first probe. */
 	if (first == 0)
-		assert_true(count(HL_BACKING_BASE) <= 2);
+		assert_true(count(HL_BACKING_BASE) <= 4);
 	else
 		assert_true(count(HL_BACKING_BASE) > n / 2);
 	for (unsigned i = 0; i < n; i++)
@@ -518,6 +547,8 @@ int main(void)
 		TEST(test_sparse_medium),
 		TEST(test_dense_medium),
 		TEST(test_dense),
+		TEST(test_beginnings),
+		TEST(test_varied),
 		TEST(test_filled_later),
 		TEST(test_begun_and_filled_later),
 		TEST(test_begun_and_filled_later_in_whole_units),
