@@ -48,7 +48,9 @@ static const struct text texts[HL_LIMIT_COUNT_] = {
 	[HL_LIMIT_THP] = {"thp",
 		"No transparent huge page could be had: set "
 		"/sys/kernel/mm/transparent_hugepage/enabled to madvise or "
-		"always; if it is, memory is too fragmented."},
+		"always; if it is, memory is too fragmented, or the program "
+		"has switched them off for itself (PR_SET_THP_DISABLE, as ruby "
+		"does)."},
 };
 
 static const struct text *text_of(enum hl_limit limit)
