@@ -264,8 +264,8 @@ static void drop_tracts(struct hl_arena *arena, struct hl_straddle_home *home)
 	hl_list_for_each_safe (pos, tmp, &home->tracts)
 		hl_pool_of_give(&arena->tract_pool,
 			hl_list_entry(pos, struct hl_tract_home, link));
-	/* Its buckets, which are large, mean nothing from here on. */
-	hl_straddle_init(&home->straddle);
+	/* It keeps its buckets for the next heap. */
+	hl_straddle_init(&home->straddle, home->straddle.bucket);
 	home->tracts = (struct hl_list){0};
 }
 

@@ -196,8 +196,9 @@ static inline void check(
 	HL_VALID3(hl_straddle_is_valid(s));
 }
 
-void hl_straddle_init(struct hl_straddle *s)
+void hl_straddle_init(struct hl_straddle *s, struct hl_tract **bucket)
 {
+	s->bucket = bucket;
 	memset(s->longest, 0, sizeof(s->longest));
 	s->tract_count = 0;
 	s->used_slots = 0;

@@ -32,11 +32,10 @@ struct hl_tract {
 
 struct hl_straddle {
 	/*
-	 * By longest free run: the first tract of a ring without a head, if
-	 * the bit is set. Zero bytes are an empty straddle, and of these 128
-	 * KiB only what is used is ever touched.
+	 * By longest free run (0..HL_TRACT_SLOTS): the first tract of a ring
+	 * without a head, if the bit is set.
 	 */
-	struct hl_tract *bucket[HL_TRACT_SLOTS + 1];
+	struct hl_tract **bucket;
 	uint64_t longest[HL_TRACT_SLOTS / 64 + 1]; /* bit: bucket not empty */
 	size_t tract_count;
 	size_t used_slots;
@@ -54,7 +53,10 @@ struct hl_straddle_run {
 	uint32_t to_unit;
 };
 
-void hl_straddle_init(struct hl_straddle *s);
+/* Empty. bucket: HL_STRADDLE_BUCKETS entries, the caller's, of any contents and
+ * touched as they are used. */
+#define HL_STRADDLE_BUCKETS (HL_TRACT_SLOTS + 1)
+void hl_straddle_init(struct hl_straddle *s, struct hl_tract **bucket);
 /* tract->area, first_unit, units are set; the rest is initialised here. */
 void hl_straddle_add(struct hl_straddle *s, struct hl_tract *tract);
 /* The tract must be empty. */

@@ -8,6 +8,7 @@
 #include "heap/straddle_home.h"
 
 #include "base/bitmap.h"
+#include "base/meta.h"
 #include "base/opt.h"
 #include "heap/arena.h"
 #include "heap/decay.h"
@@ -69,6 +70,21 @@ static size_t tract_units(const struct hl_straddle_home *home, size_t least)
 		(size_t)HL_TRACT_UNITS);
 }
 
+/* The buckets are mapped: in .bss they would count under ulimit -d in every
+ * program. */
+static bool start(struct hl_straddle_home *home)
+{
+	struct hl_tract **bucket = home->straddle.bucket;
+
+	if (bucket == NULL)
+		bucket = hl_meta_map(HL_STRADDLE_BUCKETS * sizeof(*bucket));
+	if (bucket == NULL)
+		return false;
+	hl_straddle_init(&home->straddle, bucket);
+	hl_list_init(&home->tracts);
+	return true;
+}
+
 static int add_tract(struct hl_straddle_home *home, const struct hl_span *span,
 	uint32_t slots)
 {
@@ -81,10 +97,8 @@ static int add_tract(struct hl_straddle_home *home, const struct hl_span *span,
 	size_t first;
 	int rc;
 
-	if (home->tracts.next == NULL) {
-		hl_straddle_init(&home->straddle);
-		hl_list_init(&home->tracts);
-	}
+	if (home->tracts.next == NULL && !start(home))
+		return -ENOMEM;
 	arena->tract_pool.bytes = sizeof(*t);
 	arena->tract_pool.align = 64;
 	t = hl_pool_of_take(&arena->tract_pool);

@@ -25,6 +25,7 @@ struct naive_tract {
 };
 
 static struct hl_straddle real;
+static struct hl_tract *bucket[HL_STRADDLE_BUCKETS];
 static struct hl_tract real_tract[TRACTS];
 static struct naive_tract naive_tract[TRACTS];
 
@@ -114,7 +115,7 @@ void model_start(struct model_in *in)
 	/* As in the heap, and at times anything. */
 	smallest = model_chance(in, 4) ? 1 : 128;
 	spread = 1u << (4 + model_draw(in, 9));
-	hl_straddle_init(&real);
+	hl_straddle_init(&real, bucket);
 	compare_all();
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 static struct hl_straddle straddle;
+static struct hl_tract *bucket[HL_STRADDLE_BUCKETS];
 static struct hl_tract tract[3];
 
 static int setup(void **state)
@@ -21,7 +22,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&straddle, 0xa5, sizeof(straddle));
 	memset(tract, 0, sizeof(tract));
-	hl_straddle_init(&straddle);
+	hl_straddle_init(&straddle, bucket);
 	for (unsigned i = 0; i < HL_ARRAY_SIZE(tract); i++)
 		tract[i].units = HL_TRACT_UNITS;
 	return 0;
