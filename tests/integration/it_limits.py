@@ -119,11 +119,11 @@ def workloads():
     yield Made('xz', ['sh', '-ec', 'xz -T2 -1 -c input >packed; '
                       'xz -T2 -d -c packed >made; cmp input made'], timeout=30)
     yield h.Workload('forkfull', [os.environ['HL_FORKFULL'], '24', '2'], timeout=30)
-    for name, args in (('returned', 'returned 400 600'),
-                       ('grown', 'grown 600 50'), ('grown-slowly', 'grown 700 12'),
+    for name, args in (('returned', 'returned 100 500'),
+                       ('grown', 'grown 540 50'), ('grown-slowly', 'grown 700 12'),
                        ('shrunk', 'shrunk 700 40 700'),
                        ('shrunk-vast', 'shrunk 3000 1100 2300'),
-                       ('threads', 'threads 8 50 300000 200')):
+                       ('threads', 'threads 8 20 300000 350')):
         yield h.Workload(name, [os.environ['HL_CONFINED_BLOCKS'], *args.split()],
                          timeout=30)
 
