@@ -17,8 +17,10 @@
  *
  * Whatever was on base pages in vain is joined as it is filled
  * (backing/collapse.c). The first block of a kind is no probe, nor the second
- * of one of several units. A probe takes one unit of base pages at most, none
- * if the block begins on some.
+ * of one of several units. A probe of several units takes one of base pages at
+ * most, a shorter one all that it brings into use; none if the block begins on
+ * some. What is looked at is half of the block, or of a unit, or it says
+ * nothing.
  *
  * Medium blocks live in units that are populated as a whole; their probes, and
  * all of them as long as they are sparse, are in the straddle.
